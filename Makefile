@@ -1,0 +1,27 @@
+# Two commands: `make repro` rebuilds everything, `make test` checks everything. Both set up .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+# DVC starts every stage with the `python` that it finds first.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.PHONY: repro test lint
+
+repro: $(VENV)/installed
+	edsr-int8 check
+	dvc repro
+	edsr-int8 summary
+
+test: $(VENV)/installed lint
+	pytest
+
+lint: $(VENV)/installed
+	ruff check
+	ruff format --check
+	mypy
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@echo "installing into $(VENV) (a minute or two)"
+	$(PYTHON) -m venv $(VENV)
+	pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@

@@ -1,0 +1,1 @@
+"""Rebuild an EDSR model card on int8 accelerators."""
