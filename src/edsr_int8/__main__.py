@@ -1,0 +1,52 @@
+"""The command line: `edsr-int8 check`, `edsr-int8 summary`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from edsr_int8 import check, layout, params
+from edsr_int8.errors import InputError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; 0 when all is well, 1 with one line an error on stderr, 2 for wrong usage."""
+    parser = argparse.ArgumentParser(prog="edsr-int8", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    command = commands.add_parser("check", help="validate params.yaml; say what a run would fetch and need")
+    command.set_defaults(run=_check)
+    command = commands.add_parser("summary", help="print the table of the last run")
+    command.set_defaults(run=_summary)
+    options = parser.parse_args(arguments)
+    try:
+        return options.run(options)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _check(_: argparse.Namespace) -> int:
+    rows = params.load(Path("params.yaml"))
+    plan = check.plan(rows, Path())
+    for line in plan.warnings:
+        print(f"warning: {line}", file=sys.stderr)
+    for line in plan.problems:
+        print(f"error: {line}", file=sys.stderr)
+    print(f"{len(rows.models)} models, {len(rows.precisions)} precisions, {len(rows.targets)} targets")
+    unknown = f", and {', '.join(plan.fetch_unknown)} of unknown length" if plan.fetch_unknown else ""
+    print(f"to fetch: {plan.fetch_bytes / 1e6:.0f} MB{unknown}")
+    print(f"disk: about {plan.disk_bytes / 1e9:.1f} GB needed, {plan.free_bytes / 1e9:.1f} GB free")
+    return 1 if plan.problems else 0
+
+
+def _summary(_: argparse.Namespace) -> int:
+    table = layout.RESULTS / "table.md"
+    if not table.is_file():
+        raise InputError(f"{table}: not found; dvc repro makes it")
+    print(table.read_text(encoding="utf-8"))
+    page = (layout.RESULTS / "report.html").resolve().as_uri()
+    print(f"{page} shows the pictures; results/table.csv has every column")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""What a run would need, said before anything runs: files that must be there, bytes to fetch, disk."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from edsr_int8 import layout
+from edsr_int8.params import Params
+
+
+@dataclass(frozen=True)
+class Plan:
+    problems: tuple[str, ...]  # a run would stop at these
+    warnings: tuple[str, ...]
+    fetch_bytes: int  # still to download, of the rows that state their bytes
+    fetch_unknown: tuple[str, ...]  # rows to download whose bytes are not stated
+    disk_bytes: int  # rough: archives beside their unpacked images, and every build's output images
+    free_bytes: int
+
+
+def plan(params: Params, root: Path) -> Plan:
+    """Look at the rows and the disk below `root`; read no image and fetch nothing."""
+    wanted = {key: row for key, row in params.downloads.items() if not (root / layout.fetched(key)).exists()}
+    fetch_bytes = sum(row.bytes for row in wanted.values())
+    disk_bytes = 2 * fetch_bytes + _output_bytes(params, root)
+    free_bytes = shutil.disk_usage(root).free
+    problems = _missing(params, root)
+    if disk_bytes > free_bytes:
+        problems.append(
+            f"disk: needs about {disk_bytes / 1e9:.1f} GB, {free_bytes / 1e9:.1f} GB are free; make room"
+        )
+    unknown = tuple(key for key, row in wanted.items() if not row.bytes)
+    return Plan(tuple(problems), tuple(_warnings(params)), fetch_bytes, unknown, disk_bytes, free_bytes)
+
+
+def _paths(params: Params) -> list[tuple[str, str]]:
+    """Every path that a row names, with the key that names it."""
+    weights = [(f"models.{key}.weights", row.weights) for key, row in params.models.items()]
+    return weights + [(f"datasets.{key}.path", row.path) for key, row in params.datasets.items()]
+
+
+def _produced(params: Params) -> list[Path]:
+    """Folders that stages fill: what lies in them need not be there yet."""
+    folders = [layout.SAMPLE]
+    folders += [layout.fetched(key) for key in params.downloads]
+    return folders + [layout.training(key) for key in params.training]
+
+
+def _missing(params: Params, root: Path) -> list[str]:
+    produced = _produced(params)
+    missing = []
+    for key, name in _paths(params):
+        path = Path(name)
+        if not (root / path).exists() and not any(path.is_relative_to(folder) for folder in produced):
+            missing.append(
+                f"params.yaml: {key}: {name} is not there, and no downloads or training row makes it"
+            )
+    return missing
+
+
+def _warnings(params: Params) -> list[str]:
+    outside = [(key, name) for key, name in _paths(params) if ".." in Path(name).parts]
+    return [
+        f"params.yaml: {key}: {name} is relative and leaves the repository: queued experiments run in a copy "
+        "of the repository and need an absolute path"
+        for key, name in outside
+    ]
+
+
+def _output_bytes(params: Params, root: Path) -> int:
+    """Output images weigh about what their references do: once a model, precision and target."""
+    builds = len(params.precisions) * len(params.targets)
+    uses = [name for model in params.models.values() for name in model.evaluation]
+    return builds * sum(_reference_bytes(params, name, root) for name in uses)
+
+
+def _reference_bytes(params: Params, name: str, root: Path) -> int:
+    row = params.datasets[name]
+    return sum(file.stat().st_size for file in (root / row.path).glob(row.hr)) if row.hr else 0

@@ -1,0 +1,84 @@
+"""Where every artifact lies, relative to the repository: the only place that spells paths.
+
+`dvc.yaml` names the same paths for DVC; a test compares the two.
+"""
+
+from pathlib import Path
+
+BUILD = Path("build")
+RESULTS = Path("results")
+SAMPLE = BUILD / "sample"
+
+# Names that a model or precision row may not take: their folders would be the pipeline's own.
+RESERVED_MODELS = ("datasets", "partial", "probe", "sample", "scores", "selected", "timings", "training")
+RESERVED_PRECISIONS = ("export", "images", "network", "observe")
+
+
+def fetched(download: str) -> Path:
+    """The unpacked archive, or the one file, of a `downloads` row."""
+    return Path("data/fetched") / download
+
+
+def partial(stage: str, row: str) -> Path:
+    """State of unfinished work: DVC does not track it, so it survives a killed run."""
+    return BUILD / "partial" / stage / row
+
+
+def dataset(row: str) -> Path:
+    """{hr,lr}/**.png of a `datasets` row; lr/x.png pairs with hr/x.png."""
+    return BUILD / "datasets" / row
+
+
+def training_images(row: str) -> Path:
+    """{training,validation}/<dataset>/{hr,lr}/**.png of a `training` row."""
+    return BUILD / "selected" / row
+
+
+def training(row: str) -> Path:
+    """weights.pt and curve.csv of a `training` row."""
+    return BUILD / "training" / row
+
+
+def network(model: str) -> Path:
+    """weights.safetensors and description.json."""
+    return BUILD / model / "network"
+
+
+def export(model: str) -> Path:
+    """float.onnx, uint8.onnx and parity.json."""
+    return BUILD / model / "export"
+
+
+def images(model: str) -> Path:
+    """calibration/**.png, evaluation/<dataset>/{hr,lr}/**.png and card/<dataset>/{hr,lr}/**.png."""
+    return BUILD / model / "images"
+
+
+def histograms(model: str) -> Path:
+    return BUILD / model / "observe" / "histograms.npz"
+
+
+def precision(model: str, name: str) -> Path:
+    return BUILD / model / name
+
+
+def onnx(model: str, precision_name: str) -> Path:
+    return precision(model, precision_name) / "model.onnx"
+
+
+def outputs(model: str, precision_name: str, target: str) -> Path:
+    """status.json and <dataset>/**.png: what the build makes of the evaluation images."""
+    return precision(model, precision_name) / target
+
+
+def scores(model: str, precision_name: str, target: str) -> Path:
+    """scores.json and the crops that the page shows."""
+    return BUILD / "scores" / model / precision_name / target
+
+
+def timing(model: str, precision_name: str, target: str) -> Path:
+    return BUILD / "timings" / model / precision_name / target / "timing.json"
+
+
+def probe(target: str) -> Path:
+    return BUILD / "probe" / f"{target}.json"

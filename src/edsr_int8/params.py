@@ -1,0 +1,235 @@
+"""params.yaml as typed rows: the only reader of that file, and the one that refuses what it does not know."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from edsr_int8 import layout
+from edsr_int8.errors import InputError
+from edsr_int8.models.description import Description, check
+from edsr_int8.schema import OneOf, Within, listed, record
+
+PROTOCOLS = ("official", "basicsr", "benchmark_y", "card")
+RUNTIMES = ("onnxruntime", "openvino", "integer")
+NATIVE_SHAPE = (256, 256)  # height, width that costs are given at where a row's shape is native
+REFERENCE_PRECISION = "fp32"  # every drop is measured against it ...
+REFERENCE_TARGET = "onnxruntime"  # ... on the same target, or on this one where that target has none
+
+
+@dataclass(frozen=True)
+class Download:
+    """One file to bring: whole sha256, or the first 8 or more hex digits where a publisher prints those."""
+
+    urls: tuple[str, ...]
+    sha256: str
+    unpack: Annotated[str, OneOf("zip", "tar", "")]
+    bytes: Annotated[int, Within(0)] = 0  # 0: unknown
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Pairs of a degraded image and its reference, found by patterns inside `path`."""
+
+    task: Annotated[str, OneOf("sr", "deblur")]
+    scale: Annotated[int, OneOf(1, 2, 3, 4)]
+    path: str
+    hr: str  # '': degraded images only, for calibration
+    lr: str  # '': made from hr, by bicubic reduction (sr) or a seeded camera shake (deblur)
+    limit: Annotated[int, Within(0)] = 0  # the first N pairs; 0: all
+    seed: Annotated[int, Within(0)] = 0  # of the camera shake
+    copies: Annotated[int, Within(1)] = 1  # camera shakes per photograph
+
+
+@dataclass(frozen=True)
+class Model:
+    source: Annotated[str, OneOf("official", "basicsr")]
+    network: Annotated[str, OneOf("edsr", "mdsr")]
+    features: Annotated[int, Within(1)]
+    blocks: Annotated[int, Within(1)]
+    scale: Annotated[int, OneOf(1, 2, 3, 4)]
+    res_scale: Annotated[float, Within(0)]
+    upsampler: Annotated[str, OneOf("pixelshuffle", "direct", "none")]
+    weights: str
+    evaluation: tuple[str, ...]
+    calibration: str
+    protocols: tuple[Annotated[str, OneOf(*PROTOCOLS)], ...]
+    shape: tuple[int, int] | None  # None: native
+    reference: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    images: Annotated[int, Within(1)]  # the first N of each calibration set
+
+
+@dataclass(frozen=True)
+class Precision:
+    dtype: Annotated[str, OneOf("float32", "int8")]
+    ranges: Annotated[str, OneOf("percentile", "minmax", "")] = ""
+    percentile: Annotated[float, Within(50, 100)] = 100.0
+
+
+@dataclass(frozen=True)
+class Target:
+    runtime: Annotated[str, OneOf(*RUNTIMES)]
+    provider: str
+    threads: Annotated[int, Within(0)]  # 0: all cores
+    memory_budget_mb: Annotated[int, Within(1)]
+
+
+@dataclass(frozen=True)
+class Training:
+    """A network to train: its own facts, its pairs, and the schedule in steps."""
+
+    source: Annotated[str, OneOf("official", "basicsr")]
+    network: Annotated[str, OneOf("edsr", "mdsr")]
+    features: Annotated[int, Within(1)]
+    blocks: Annotated[int, Within(1)]
+    scale: Annotated[int, OneOf(1, 2, 3, 4)]
+    res_scale: Annotated[float, Within(0)]
+    upsampler: Annotated[str, OneOf("pixelshuffle", "direct", "none")]
+    datasets: tuple[str, ...]
+    validation: str
+    steps: Annotated[int, Within(1)]
+    batch: Annotated[int, Within(1)]
+    patch: Annotated[int, Within(1)]  # low-resolution pixels
+    learning_rate: Annotated[float, Within(0)]
+    warmup: Annotated[int, Within(0)]  # steps
+    ema: Annotated[float, Within(0, 1)]  # decay of the averaged weights; 0: none
+    seed: Annotated[int, Within(0)]
+    precision: Annotated[str, OneOf("float32", "bfloat16")]
+    validate_every: Annotated[int, Within(1)]  # steps
+    start: str = ""  # a checkpoint to begin from; '': random weights
+
+
+@dataclass(frozen=True)
+class Params:
+    downloads: Mapping[str, Download]
+    datasets: Mapping[str, Dataset]
+    models: Mapping[str, Model]
+    calibration: Calibration
+    precisions: Mapping[str, Precision]
+    targets: Mapping[str, Target]
+    training: Mapping[str, Training]
+    mirror: str = ""  # a folder or URL prefix that holds the downloads by name
+
+
+def load(path: Path) -> Params:
+    """Read and check `path`. InputError names the file, row and key, and what is allowed."""
+    try:
+        tree = YAML(typ="safe").load(
+            path.read_text(encoding="utf-8")
+        )  # DVC's reader: both see the same values
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found; copy one of presets/ there") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    try:
+        params = record(Params, tree, "")
+        _check_rows(params)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return params
+
+
+def row(section: Mapping[str, Any], key: str, name: str) -> Any:
+    """The row of a section by its key. `name` is the section's name, for the message."""
+    if key not in section:
+        raise InputError(f"params.yaml: {name} has no row {key!r}; it has {listed(section)}")
+    return section[key]
+
+
+def _check_rows(params: Params) -> None:
+    """What one row says must fit what others say."""
+    for name, reserved in (("models", layout.RESERVED_MODELS), ("precisions", layout.RESERVED_PRECISIONS)):
+        if taken := [key for key in getattr(params, name) if key in reserved]:
+            raise InputError(f"{name}.{taken[0]}: the pipeline uses this name itself; choose another")
+    _check_references(params)
+    for key, download in params.downloads.items():
+        _check_download(download, f"downloads.{key}")
+    for key, dataset in params.datasets.items():
+        _check_dataset(dataset, f"datasets.{key}")
+    for key, precision in params.precisions.items():
+        _check_precision(precision, f"precisions.{key}")
+    for key, model in params.models.items():
+        _check_network(model, f"models.{key}")
+        _check_model(model, params, f"models.{key}")
+    for key, training in params.training.items():
+        _check_network(training, f"training.{key}")
+        for name in (*training.datasets, training.validation):
+            _check_use(params, name, training.scale, f"training.{key}", paired=True)
+
+
+def _check_references(params: Params) -> None:
+    fp32 = params.precisions.get(REFERENCE_PRECISION)
+    if fp32 is None or fp32.dtype != "float32":
+        raise InputError(
+            f"precisions: needs the row {REFERENCE_PRECISION}: {{dtype: float32}}, the reference of all"
+        )
+    target = params.targets.get(REFERENCE_TARGET)
+    if target is None or target.runtime != REFERENCE_TARGET:
+        raise InputError(f"targets: needs the row {REFERENCE_TARGET} with runtime: {REFERENCE_TARGET}")
+    if not params.models:
+        raise InputError("models: has no row; nothing to build")
+
+
+def _check_download(download: Download, where: str) -> None:
+    if not re.fullmatch(r"[0-9a-f]{8,64}", download.sha256):
+        raise InputError(f"{where}.sha256: expected 8 to 64 lower-case hex digits, found {download.sha256!r}")
+
+
+def _check_dataset(dataset: Dataset, where: str) -> None:
+    if not dataset.hr and not dataset.lr:
+        raise InputError(f"{where}: hr and lr are both empty; give at least one pattern")
+    if dataset.copies > 1 and (dataset.task == "sr" or dataset.lr):
+        raise InputError(
+            f"{where}.copies: camera shakes are made for task deblur with lr '' only; leave it out"
+        )
+    if (dataset.task == "deblur") != (dataset.scale == 1):
+        raise InputError(
+            f"{where}.scale: found {dataset.scale} for task {dataset.task}; deblur is 1, sr is 2, 3 or 4"
+        )
+
+
+def _check_precision(precision: Precision, where: str) -> None:
+    if precision.dtype == "float32" and precision.ranges:
+        raise InputError(f"{where}.ranges: a float32 row takes dtype only")
+    if precision.dtype == "int8" and not precision.ranges:
+        raise InputError(f"{where}: missing ranges; allowed: 'percentile', 'minmax'")
+
+
+def description(row: Model | Training) -> Description:
+    """The network that a row describes."""
+    return Description(row.network, row.features, row.blocks, row.scale, row.res_scale, row.upsampler)
+
+
+def _check_network(row: Model | Training, where: str) -> None:
+    try:
+        check(description(row))
+    except InputError as error:
+        raise InputError(f"{where}.{error}") from None
+    if row.source == "basicsr" and (row.network == "mdsr" or row.upsampler == "direct"):
+        raise InputError(f"{where}.source: basicsr has no mdsr and no direct upsampler; official has")
+
+
+def _check_model(model: Model, params: Params, where: str) -> None:
+    for name in model.evaluation:
+        _check_use(params, name, model.scale, f"{where}.evaluation", paired=True)
+    _check_use(params, model.calibration, model.scale, f"{where}.calibration", paired=False)
+    if "card" in model.protocols and model.shape is None:
+        raise InputError(f"{where}.shape: the card protocol needs a fixed shape, [height, width]")
+
+
+def _check_use(params: Params, name: str, scale: int, where: str, *, paired: bool) -> None:
+    if name not in params.datasets:
+        raise InputError(f"{where}: no row {name!r} in datasets; it has {listed(params.datasets)}")
+    dataset = params.datasets[name]
+    if dataset.scale != scale:
+        raise InputError(f"{where}: datasets.{name} has scale {dataset.scale}, this row has scale {scale}")
+    if paired and not dataset.hr:
+        raise InputError(f"{where}: datasets.{name} has no hr pattern: nothing to compare with")

@@ -1,0 +1,97 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from edsr_int8 import params
+from edsr_int8.errors import InputError
+from edsr_int8.params import Params
+
+PRESET = Path(__file__).resolve().parents[1] / "presets" / "sample.yaml"
+
+
+def load(tmp_path: Path, *edits: tuple[str, Any]) -> Params:
+    """The sample preset with values put at dotted keys (... deletes), read back."""
+    tree = YAML(typ="safe").load(PRESET.read_text(encoding="utf-8"))
+    for key, value in edits:
+        *parents, last = key.split(".")
+        place = tree
+        for parent in parents:
+            place = place[parent]
+        if value is ...:
+            del place[last]
+        else:
+            place[last] = value
+    file = tmp_path / "params.yaml"
+    YAML(typ="safe").dump(tree, file)
+    return params.load(file)
+
+
+def test_values_arrive_typed(tmp_path: Path) -> None:
+    rows = load(tmp_path, ("models.edsr_x2_sample.shape", [64, 48]), ("precisions.int8.percentile", 100))
+    assert rows.models["edsr_x2_sample"].shape == (64, 48)
+    assert rows.models["edsr_x1_sample"].shape is None
+    assert isinstance(rows.precisions["int8"].percentile, float)
+    assert rows.models["edsr_x2_sample"].evaluation == ("sample_x2",)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("models.edsr_x2_sample.feature", 64, ["models.edsr_x2_sample.feature", "unknown key", "features"]),
+        ("models.edsr_x2_sample.features", "many", ["features", "a whole number", "'many'"]),
+        ("models.edsr_x2_sample.features", 0, ["features", "at least 1"]),
+        ("models.edsr_x2_sample.features", True, ["features", "a whole number", "True"]),
+        ("models.edsr_x2_sample.features", ..., ["models.edsr_x2_sample", "missing features"]),
+        ("models.edsr_x2_sample.source", "basic", ["source", "'official', 'basicsr'"]),
+        ("models.edsr_x2_sample.scale", 3, ["models.edsr_x2_sample", "sample_x2 has scale 2"]),
+        ("models.edsr_x2_sample.evaluation", [], ["evaluation", "at least one"]),
+        ("models.edsr_x2_sample.evaluation", ["set6"], ["evaluation", "'set6'", "sample_x2"]),
+        ("models.edsr_x2_sample.protocols", ["offical"], ["protocols[0]", "'offical'", "'official'"]),
+        ("models.edsr_x2_sample.protocols", ["card"], ["shape", "card"]),
+        ("models.edsr_x2_sample.shape", [256], ["shape", "[height, width]"]),
+        ("models.edsr_x1_sample.upsampler", "direct", ["models.edsr_x1_sample", "scale", "direct"]),
+        ("models.a/b", {}, ["'a/b'", "letters, digits and _"]),
+        ("precisions.int8.percentile", 101, ["precisions.int8.percentile", "from 50 to 100"]),
+        ("precisions.int8.percentile", "99,9", ["precisions.int8.percentile", "a number"]),
+        ("precisions.fp32", ..., ["precisions", "fp32"]),
+        ("precisions.observe", {"dtype": "float32"}, ["precisions.observe", "choose another"]),
+        ("precisions.nfiles", {"dtype": "float32"}, ["precisions.nfiles", "run cache"]),
+        ("targets.onnxruntime", ..., ["targets", "onnxruntime"]),
+        ("targets.onnxruntime.runtime", "tensorflow", ["runtime", "'tensorflow'"]),
+        ("datasets.sample_x2.hr", "", ["datasets.sample_x2", "hr and lr"]),
+        ("datasets.sample_blur.scale", 2, ["datasets.sample_blur.scale", "deblur is 1"]),
+        ("calibration", None, ["calibration", "keys and values"]),
+        ("model", {}, ["model", "did you mean models"]),
+        ("models", {}, ["models", "no row"]),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_name(tmp_path: Path, key: str, value: Any, words: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, (key, value))
+    message = str(caught.value)
+    assert "params.yaml" in message and "\n" not in message
+    for word in words:
+        assert word in message
+
+
+def test_text_that_is_no_yaml_is_refused_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text("models: [\n")
+    with pytest.raises(InputError, match=r"params\.yaml: not YAML") as caught:
+        params.load(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(PRESET.read_text() + "\ncalibration: {images: 3}\n")
+    with pytest.raises(InputError, match="calibration"):
+        params.load(file)
+
+
+def test_numbers_read_as_dvc_reads_them(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(PRESET.read_text().replace("percentile: 99.999", "percentile: 9.9e1"))
+    assert params.load(file).precisions["int8"].percentile == 99.0
