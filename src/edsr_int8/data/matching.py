@@ -1,0 +1,130 @@
+"""Which degraded image belongs to which reference: by name, as public data sets name them."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from edsr_int8.data.images import image_shape
+from edsr_int8.errors import InputError
+from edsr_int8.progress import bar
+
+SHOWN = 10  # of the images that an error lists
+
+
+@dataclass(frozen=True)
+class Found:
+    """The files of one pair where they lie; None for a side that has no pattern."""
+
+    name: str
+    lr: Path | None
+    hr: Path | None
+
+
+def find_pairs(folder: Path, *, hr: str, lr: str, scale: int, limit: int = 0) -> list[Found]:
+    """The first `limit` (0: all) pairs of images in `folder`, sorted by name.
+
+    `hr` and `lr` are glob patterns inside `folder`; an empty one leaves that side None. Folders that a
+    pattern leaves open are part of the name, those it spells out are not: '*/sharp/*.png' finds 'seq/0001'.
+
+    InputError where a pattern finds nothing, where images have no partner or the same name, and where lr is
+    not floor(hr / scale) wide and high.
+    """
+    hrs, lrs = (_named(folder, pattern) if pattern else {} for pattern in (hr, lr))
+    if both := hrs.keys() & lrs.keys():
+        raise InputError(f"hr {hr!r} and lr {lr!r} both find {min(both)}; keep the two sides in two folders")
+    hr_paths, lr_paths = _same_names(hrs, lrs, (_ending(hr), _ending(lr)), scale)
+    if hr and lr and (alone := hr_paths.keys() ^ lr_paths.keys()):
+        files = sorted((hr_paths | lr_paths)[name] for name in alone)
+        raise InputError(
+            f"images without a partner: {_listed(map(str, files))}; the two of a pair have the same name,"
+            f" or lr's ends in x{scale}"
+        )
+    names = sorted(hr_paths or lr_paths)[: limit or None]
+    pairs = [Found(name, lr_paths.get(name), hr_paths.get(name)) for name in names]
+    _check_shapes(pairs, scale)
+    return pairs
+
+
+def _named(folder: Path, pattern: str) -> dict[Path, str]:
+    """The files that `pattern` finds, and the name of each: open folders and the stem."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; put the images there, or set path to where they are")
+    parts = PurePath(pattern).parts
+    if PurePath(pattern).is_absolute() or ".." in parts or parts.count("**") > 1:
+        raise InputError(f"pattern {pattern!r}: must stay inside {folder}, with one ** at most")
+    try:
+        paths = [path for path in folder.glob(pattern) if path.is_file() and not _hidden(path, folder)]
+    except ValueError as error:
+        raise InputError(f"pattern {pattern!r}: {error}") from None
+    if not paths:
+        raise InputError(f"{folder}: no file matches {pattern!r}; correct the pattern, or path")
+    return {path: "/".join([*_open_folders(path.relative_to(folder), parts), path.stem]) for path in paths}
+
+
+def _hidden(path: Path, folder: Path) -> bool:
+    """macOS strews ._0801.png about, notebooks .ipynb_checkpoints/."""
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+
+def _open_folders(relative: Path, pattern: tuple[str, ...]) -> list[str]:
+    """The folders of `relative` where `pattern` has a wildcard."""
+    folders, wanted = relative.parts[:-1], list(pattern[:-1])
+    if "**" in wanted:  # stands for any number of folders
+        at = wanted.index("**")
+        wanted[at : at + 1] = ["*"] * (len(folders) - len(wanted) + 1)
+    return [name for name, part in zip(folders, wanted, strict=True) if re.search(r"[*?\[]", part)]
+
+
+def _same_names(
+    hrs: Mapping[Path, str], lrs: Mapping[Path, str], own: tuple[str, str], scale: int
+) -> tuple[dict[str, Path], dict[str, Path]]:
+    """Both sides by the names that the two images of a pair share.
+
+    Names differ in their endings at most: by one rule for the whole set, that which pairs the most images.
+    """
+    endings = (  # of hr's names, of lr's names
+        ("", ""),
+        ("", f"x{scale}"),  # DIV2K and the MATLAB scripts around it: 0801.png, 0801x2.png
+        (f"_SRF_{scale}_HR", f"_SRF_{scale}_LR"),  # github.com/jbhuang0604/SelfExSR: Set5 to Urban100
+        own,  # what the patterns say: '*_sharp.png', '*_blur.png'
+    )
+    rules = [(_by_name(hrs, of_hr), _by_name(lrs, of_lr)) for of_hr, of_lr in endings]
+    hr_files, lr_files = max(rules, key=lambda rule: len(rule[0].keys() & rule[1].keys()))  # first of equals
+    return _unique(hr_files), _unique(lr_files)
+
+
+def _ending(pattern: str) -> str:
+    """What a pattern's file name spells out after its last wildcard, without the suffix."""
+    return re.sub(r".*[*?\]]|^[^*?\]]*$", "", PurePath(pattern).stem)
+
+
+def _by_name(names: Mapping[Path, str], ending: str) -> dict[str, list[Path]]:
+    files = defaultdict(list)
+    for path, name in names.items():
+        files[name.removesuffix(ending)].append(path)
+    return files
+
+
+def _unique(files: Mapping[str, list[Path]]) -> dict[str, Path]:
+    if twice := [" and ".join(map(str, sorted(paths))) for paths in files.values() if len(paths) > 1]:
+        raise InputError(f"images of one name: {_listed(sorted(twice))}; remove one, or narrow the pattern")
+    return {name: path for name, (path,) in files.items()}
+
+
+def _check_shapes(pairs: list[Found], scale: int) -> None:
+    """A remainder of hr is cropped later, as EDSR-PyTorch does (src/data/srdata.py)."""
+    wrong = []
+    for pair in bar(pairs, "image sizes"):
+        lr, hr = (image_shape(path) if path else None for path in (pair.lr, pair.hr))
+        if hr and (min(hr) < scale or (lr and lr != (hr[0] // scale, hr[1] // scale))):
+            wrong.append(f"{pair.name} (hr {hr[1]}x{hr[0]}" + (f", lr {lr[1]}x{lr[0]})" if lr else ")"))
+    if wrong:
+        raise InputError(f"hr is not {scale} times as wide and high as lr: {_listed(wrong)}; check scale")
+
+
+def _listed(items: Iterable[str]) -> str:
+    """The first ten, and how many there are."""
+    every = list(items)
+    return ", ".join(every[:SHOWN]) + (f", ... ({len(every)} in all)" if len(every) > SHOWN else "")
