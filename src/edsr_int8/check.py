@@ -51,11 +51,16 @@ def _missing(params: Params, root: Path) -> list[str]:
     missing = []
     for key, name in _paths(params):
         path = Path(name)
-        if not (root / path).exists() and not any(path.is_relative_to(folder) for folder in produced):
+        if not (root / path).exists() and not any(_overlap(path, folder) for folder in produced):
             missing.append(
                 f"params.yaml: {key}: {name} is not there, and no downloads or training row makes it"
             )
     return missing
+
+
+def _overlap(path: Path, folder: Path) -> bool:
+    """Whether one lies in the other: a folder above a produced one will be there too."""
+    return path.is_relative_to(folder) or folder.is_relative_to(path)
 
 
 def _warnings(params: Params) -> list[str]:

@@ -61,4 +61,4 @@ def link(source: Path, target: Path) -> None:
         os.link(source, target)
     except OSError:  # another file system, or one without hard links
         with atomic(target) as temporary:
-            temporary.write_bytes(source.read_bytes())
+            shutil.copyfile(source, temporary)
