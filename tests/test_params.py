@@ -52,6 +52,7 @@ def test_values_arrive_typed(tmp_path: Path) -> None:
         ("models.edsr_x2_sample.protocols", ["card"], ["shape", "card"]),
         ("models.edsr_x2_sample.shape", [256], ["shape", "[height, width]"]),
         ("models.edsr_x1_sample.upsampler", "direct", ["models.edsr_x1_sample", "scale", "direct"]),
+        ("models.edsr_x2_sample.reference", {"psnr": 34.6}, ["reference.psnr", "psnr_db"]),
         ("models.a/b", {}, ["'a/b'", "letters, digits and _"]),
         ("precisions.int8.percentile", 101, ["precisions.int8.percentile", "from 50 to 100"]),
         ("precisions.int8.percentile", "99,9", ["precisions.int8.percentile", "a number"]),

@@ -17,6 +17,14 @@ from edsr_int8.schema import OneOf, Within, listed, record
 PROTOCOLS = ("official", "basicsr", "benchmark_y", "card")
 RUNTIMES = ("onnxruntime", "openvino", "integer")
 NATIVE_SHAPE = (256, 256)  # height, width that costs are given at where a row's shape is native
+# Published figures that a model row may carry, shown beside ours: of the fp32 network or of its int8 build,
+# under one protocol (`card_int8_psnr_db`) or, with no protocol named, under all.
+REFERENCE_FIGURES = (
+    *(f"{of}{build}{figure}" for of in ("", *(f"{name}_" for name in PROTOCOLS)) for build in ("", "int8_")
+      for figure in ("psnr_db", "ssim")),
+    "card_flops_g",
+    "params_m",
+)  # fmt: skip
 REFERENCE_PRECISION = "fp32"  # every drop is measured against it ...
 REFERENCE_TARGET = "onnxruntime"  # ... on the same target, or on this one where that target has none
 
@@ -116,7 +124,7 @@ class Params:
     precisions: Mapping[str, Precision]
     targets: Mapping[str, Target]
     training: Mapping[str, Training]
-    mirror: str = ""  # a folder or URL prefix that holds the downloads by name
+    mirror: str = ""  # a folder or URL prefix that holds the downloads by name or by hash
 
 
 def load(path: Path) -> Params:
@@ -221,6 +229,8 @@ def _check_model(model: Model, params: Params, where: str) -> None:
     for name in model.evaluation:
         _check_use(params, name, model.scale, f"{where}.evaluation", paired=True)
     _check_use(params, model.calibration, model.scale, f"{where}.calibration", paired=False)
+    if unknown := [key for key in model.reference if key not in REFERENCE_FIGURES]:
+        raise InputError(f"{where}.reference.{unknown[0]}: unknown key; allowed: {listed(REFERENCE_FIGURES)}")
     if "card" in model.protocols and model.shape is None:
         raise InputError(f"{where}.shape: the card protocol needs a fixed shape, [height, width]")
 

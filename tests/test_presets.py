@@ -1,0 +1,35 @@
+"""Every preset is valid, and its rows fit each other and the hashes that publishers put in file names."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from edsr_int8 import layout, params
+from edsr_int8.data.sources import file_name
+
+PRESETS = sorted((Path(__file__).resolve().parents[1] / "presets").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
+def test_weights_are_where_their_download_puts_them(preset: Path) -> None:
+    rows = params.load(preset)
+    files = {layout.fetched(key) / file_name(row.urls[0]) for key, row in rows.downloads.items()}
+    wanted = {Path(row.weights) for row in rows.models.values()}
+    assert {path for path in wanted if path.is_relative_to("data/fetched")} <= files
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
+def test_every_download_is_used(preset: Path) -> None:
+    rows = params.load(preset)
+    paths = [row.weights for row in rows.models.values()]
+    paths += [f"{row.path}/{pattern}" for row in rows.datasets.values() for pattern in (row.hr, row.lr)]
+    unused = [key for key in rows.downloads if not any(f"data/fetched/{key}/" in path for path in paths)]
+    assert unused == []
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
+def test_a_hash_begins_as_the_file_name_says(preset: Path) -> None:
+    for row in params.load(preset).downloads.values():
+        named = re.search(r"-([0-9a-f]{8})\.pth?$", file_name(row.urls[0]))
+        assert named is None or row.sha256.startswith(named[1])
