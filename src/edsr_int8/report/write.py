@@ -1,0 +1,33 @@
+"""Every file of results/, from the scores and timings of every build."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from edsr_int8.files import atomic, write_json
+from edsr_int8.params import Model
+from edsr_int8.report import page, plots, table
+from edsr_int8.report.table import Key, Scores
+
+
+def write_report(
+    out: Path,
+    models: Mapping[str, Model],
+    scores: Scores,
+    timings: Mapping[Key, Mapping[str, Any]],
+    crops: Mapping[Key, Path],
+) -> None:
+    """Write table.csv, table.md, timings.csv, metrics.json, plots/*.csv and report.html into `out`."""
+    rows = table.quality(models, scores)
+    table.write_csv(out / "table.csv", rows, table.QUALITY)
+    table.write_csv(out / "timings.csv", table.speed(timings), table.SPEED)
+    table.write_csv(out / "plots" / "drop.csv", plots.drop(rows), plots.DROP)
+    table.write_csv(out / "plots" / "per_image.csv", plots.per_image(models, scores), plots.PER_IMAGE)
+    write_json(out / "metrics.json", table.metrics(rows))
+    _write_text(out / "table.md", table.as_text(rows) + "\n")
+    _write_text(out / "report.html", page.render(models, scores, timings, crops))
+
+
+def _write_text(path: Path, text: str) -> None:
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -1,0 +1,136 @@
+import base64
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from edsr_int8.report import page, table
+
+VOID = {"meta", "link", "img", "input", "br"}
+LOADS = {"src", "href", "srcset", "action", "data", "poster"}
+
+
+class Reader(HTMLParser):
+    """Checks that every tag is closed in its turn; keeps ids, links, loaded addresses, texts and pictures."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.open, self.ids, self.anchors, self.loads, self.texts, self.images = [], [], [], [], [], {}
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        if tag not in VOID:
+            self.open.append(tag)
+        if "id" in found:
+            self.ids.append(found["id"])
+        if tag == "a":
+            self.anchors.append(found["href"])
+        else:
+            self.loads += [value for name, value in attributes if name in LOADS]
+        if "data-label" in found:
+            self.images[found["data-label"]] = found
+
+    def handle_startendtag(self, tag, attributes):
+        self.handle_starttag(tag, attributes)
+        if tag not in VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open[-1:] not in (["style"], ["script"]):
+            self.texts.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).split())
+
+
+@pytest.fixture
+def html(models, scores, timings, crops):
+    return page.render(models, scores, timings, crops)
+
+
+def test_tags_are_closed_in_turn_and_ids_are_unique(html):
+    reader = Reader(html)
+    assert len(reader.ids) == len(set(reader.ids))
+    assert {anchor.removeprefix("#") for anchor in reader.anchors} <= set(reader.ids)
+
+
+def test_nothing_is_loaded_from_elsewhere(html):
+    assert all(address.startswith("data:") for address in Reader(html).loads)
+    style = html[html.index("<style>") : html.index("</style>")]
+    assert not re.search(r"url\(|@import", style)
+    assert not re.search(r"https?://|\bfetch\(|\bimport\b|XMLHttpRequest", html[html.index("<script>") :])
+
+
+def test_every_row_stands_in_the_table(html, models, scores):
+    rows = table.quality(models, scores)
+    body = html[html.index('<section id="table">') :].split("</tbody>")[0]
+    assert body.count('<th scope="row"') == len(rows) == 4
+    assert all(f"{row['psnr_db']:.3f}" in body for row in rows if row["psnr_db"])
+    assert body.count("unavailable: openvino is not installed") == 1
+
+
+def test_headline_says_the_drop_and_what_it_buys(html):
+    assert "int8 costs 0.12\N{NO-BREAK SPACE}dB of PSNR against fp32" in "".join(Reader(html).texts)
+    assert "and 2.0 times its speed" in html
+
+
+def test_card_columns_are_there_only_with_published_figures(html, models, scores, timings, crops):
+    assert "34.610" in html
+    bare = {"net": replace(models["net"], reference={})}
+    assert "Card" not in Reader(page.render(bare, scores, timings, crops)).text
+
+
+def test_pictures_are_the_crops_themselves(html, crops):
+    images = Reader(html).images
+    assert list(images) == ["input", "bicubic", "fp32", "int8", "reference"]
+    folder = crops["net", "int8", "onnxruntime"]
+    encoded = images["int8"]["src"].removeprefix("data:image/png;base64,")
+    assert base64.b64decode(encoded) == (folder / "photos.output.png").read_bytes()
+    assert (images["input"]["width"], images["int8"]["height"]) == ("4", "6")
+
+
+def test_network_without_enlargement_shows_no_bicubic(models, scores, timings, crops):
+    models = {"net": replace(models["net"], scale=1)}
+    assert "bicubic" not in Reader(page.render(models, scores, timings, crops)).images
+
+
+def test_names_and_reasons_are_escaped(models, scores, timings, crops):
+    evil = '"><script>alert(1)</script>&'
+    scores["net", "fp32", "openvino"]["status"] = f"unavailable: {evil}"
+    timings["net", "int8", "onnxruntime"]["machine"] = evil
+    named = {"net": replace(models["net"], source=evil)}
+    html = page.render(named, scores, timings, crops)
+    assert html.count("<script>") == 1
+    assert Reader(html).text.count(evil) >= 3
+
+
+def test_equal_inputs_give_equal_pages(html, models, scores, timings, crops):
+    assert page.render(models, scores, timings, crops) == html
+
+
+def test_page_without_timings_pictures_or_any_figure(models, scores):
+    missing = dict.fromkeys(scores, scores["net", "fp32", "openvino"])
+    reader = Reader(page.render(models, missing, {}, {}))
+    assert reader.ids == ["table", "notes"]
+    assert "no target could run it" in reader.text
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "expected"),
+    [
+        (None, 2, "–"),
+        (-0.004, 2, "0.00"),
+        (-0.25, 2, "−0.25"),
+        (1234.5, 1, "1\N{NARROW NO-BREAK SPACE}234.5"),
+    ],
+)
+def test_numbers_are_set_for_reading(value, digits, expected):
+    assert page.fixed(value, digits) == expected
