@@ -1,8 +1,17 @@
 """What tests share: the real images and weights, where they are at hand."""
 
+import os
 from pathlib import Path
 
+# Tiny inputs: a second thread only spins. Set before numpy, torch or onnxruntime are loaded.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import hypothesis
 import pytest
+
+# A busy machine is no failure.
+hypothesis.settings.register_profile("patient", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("patient")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

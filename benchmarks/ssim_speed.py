@@ -1,0 +1,71 @@
+"""SSIM beside scikit-image's: time and difference on a 2K image, in one run.
+
+    python benchmarks/ssim_speed.py [--repeats 10] [--threads 2]
+
+Both measure the same windows (11x11 Gaussian, inside the image only), in turns, after a round that
+warms both up. Wall time is what a user waits; CPU time is the work, whatever the number of threads.
+scikit-image has no threads to set.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from functools import partial
+
+import cv2
+import numpy as np
+from skimage import data
+from skimage.metrics import structural_similarity
+
+from edsr_int8.metrics.ssim import WINDOW, ssim
+
+HEIGHT, WIDTH = 1356, 2040  # a DIV2K photograph
+EDGE = WINDOW // 2
+
+
+def photographs() -> tuple[np.ndarray, np.ndarray]:
+    """A 2K photograph, enlarged from one that scikit-image ships, and a blurred, noisy copy."""
+    image = cv2.resize(data.astronaut(), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+    noise = np.random.default_rng(0).normal(0, 5, image.shape)
+    return image, np.clip(cv2.GaussianBlur(image, (5, 5), 1) + noise, 0, 255).astype(np.uint8)
+
+
+def scikit_image(output: np.ndarray, reference: np.ndarray) -> float:
+    _, windows = structural_similarity(
+        output, reference, data_range=255, channel_axis=2, gaussian_weights=True, sigma=1.5,
+        use_sample_covariance=False, full=True,
+    )  # fmt: skip
+    return float(windows[EDGE:-EDGE, EDGE:-EDGE].mean())
+
+
+def timed(function: Callable[..., float], images: tuple[np.ndarray, ...]) -> tuple[float, float, float]:
+    """Result, wall milliseconds, CPU milliseconds of all threads."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    result = function(*images)
+    return result, 1e3 * (time.perf_counter() - wall), 1e3 * (time.process_time() - cpu)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="SSIM beside scikit-image's")
+    parser.add_argument("--repeats", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=2)
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    images = photographs()
+    contenders = {"edsr_int8": partial(ssim, threads=options.threads), "scikit-image": scikit_image}
+    rounds = [
+        {name: timed(run, images) for name, run in contenders.items()} for _ in range(options.repeats + 1)
+    ]
+    medians = {name: np.median([found[name] for found in rounds[1:]], axis=0) for name in contenders}
+    print(f"{WIDTH}x{HEIGHT} RGB, median of {options.repeats}, {options.threads} threads")
+    for name, (result, wall_ms, cpu_ms) in medians.items():
+        print(f"{name:13s} wall {wall_ms:7.1f} ms   CPU {cpu_ms:7.1f} ms   SSIM {result:.12f}")
+    ours, theirs = medians.values()
+    wall, cpu = (theirs / ours)[1:]
+    print(
+        f"times as fast wall {wall:7.1f}      CPU {cpu:7.1f}      difference {abs(ours[0] - theirs[0]):.1e}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,194 @@
+"""Every target at hand side by side: fp32 and int8 builds, and what of the machine's GEMM rate they reach.
+
+    python benchmarks/targets_side_by_side.py [--runs 10] [--height 512 --width 512] [--threads 0]
+                                              [--targets onnxruntime,openvino] [--shared ../shared]
+
+Two EDSR x2 networks: r8f64, trained, from --shared (random weights where that is missing), and one of 16
+blocks with random weights. Each build has a process of its own, which sleeps while the others have
+their turn; each turn is one whole image, untiled. Figures are medians over --runs turns, after one that
+does not count. The GEMM rate is the best that any of the targets reaches on 2048^3, measured in the same
+turns: uint8 x int8 -> uint8 beside int8 builds, float32 beside fp32 ones.
+"""
+
+import argparse
+import math
+import os
+import tempfile
+import time
+from dataclasses import asdict, dataclass, field, replace
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from edsr_int8.models.complexity import macs_per_pixel
+from edsr_int8.models.description import Description
+from edsr_int8.progress import bar
+from edsr_int8.targets.base import TargetOptions, Unavailable, cores, machine, open_target
+
+GEMM = 2048
+NETWORKS = {
+    "r8f64x2": Description("edsr", 64, 8, 2, 1.0, "pixelshuffle"),
+    "r16f64x2": Description("edsr", 64, 16, 2, 1.0, "pixelshuffle"),
+}
+WEIGHTS = {"r8f64x2": "edsr_r8f64x2_official.pt"}
+PRECISIONS = ("fp32", "int8")
+UNBOUNDED_MB = 2**20
+
+
+@dataclass(frozen=True)
+class Contender:
+    subject: str  # a network, or gemm
+    precision: str
+    target: str
+    shape: tuple[int, ...]
+    macs: float  # of one run
+    model: Path = field(compare=False)
+
+
+def build(name: str, shared: Path, folder: Path) -> dict[str, Path]:
+    """The fp32 and the int8 build of a network."""
+    import torch
+
+    from edsr_int8.checkpoints.convert import convert, load_network
+    from edsr_int8.checkpoints.facts import NetworkFacts
+    from edsr_int8.data.images import write_png
+    from edsr_int8.export import float_graph, save
+    from edsr_int8.graph import uint8_graph
+    from edsr_int8.models.build import build as build_network
+    from edsr_int8.quantization.observe import observe
+    from edsr_int8.quantization.quantize import quantize
+
+    description, weights = NETWORKS[name], shared / "weights" / WEIGHTS.get(name, "none")
+    if weights.is_file():
+        convert(weights, "official", description, folder / "network")
+        graph = float_graph(*load_network(folder / "network"))
+    else:
+        torch.manual_seed(0)
+        facts = {
+            "source": "official",
+            "params": 0,
+            "macs_per_pixel": 0,
+            "receptive_radius": 0,
+            "weights_sha256": "",
+        }
+        graph = float_graph(build_network(description).eval(), NetworkFacts(**asdict(description), **facts))
+    save(graph, folder / "float.onnx")
+    save(uint8_graph(graph), folder / "uint8.onnx")
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    write_png(folder / "noise.png", noise)
+    observe(folder / "float.onnx", [folder / "noise.png"], folder / "histograms.npz")
+    quantize(folder / "float.onnx", folder / "histograms.npz", folder / "int8")
+    return {"fp32": folder / "uint8.onnx", "int8": folder / "int8" / "model.onnx"}
+
+
+def gemm(precision: str, folder: Path) -> Path:
+    """A product with constant weights, GEMM x GEMM x GEMM, of a precision's types."""
+    weight = np.random.default_rng(0).integers(-127, 128, (GEMM, GEMM))
+    if precision == "fp32":
+        kind, constants = TensorProto.FLOAT, {"w": weight.astype(np.float32)}
+        nodes = [helper.make_node("MatMul", ["image", "w"], ["output"])]
+    else:
+        kind = TensorProto.UINT8
+        constants = {"codes": weight.astype(np.int8), "one": np.float32(1), "step": np.float32(4000)}
+        constants |= {"zero": np.uint8(0), "middle": np.uint8(128), "signed": np.int8(0)}
+        nodes = [
+            helper.make_node("DequantizeLinear", ["image", "one", "zero"], ["x"]),
+            helper.make_node("DequantizeLinear", ["codes", "one", "signed"], ["w"]),
+            helper.make_node("MatMul", ["x", "w"], ["y"]),
+            helper.make_node("QuantizeLinear", ["y", "step", "middle"], ["output"]),
+        ]
+    ends = [helper.make_tensor_value_info(name, kind, [GEMM, GEMM]) for name in ("image", "output")]
+    tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "gemm", ends[:1], ends[1:], tensors)
+    path = folder / f"gemm_{precision}.onnx"
+    onnx.save(helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)]), path)
+    return path
+
+
+def contenders(options: argparse.Namespace, folder: Path) -> list[Contender]:
+    found = []
+    targets = options.targets.split(",")
+    shape = (1, 3, options.height, options.width)
+    for name, description in NETWORKS.items():
+        (folder / name).mkdir()
+        macs = macs_per_pixel(description) * options.height * options.width
+        for precision, model in build(name, options.shared, folder / name).items():
+            found += [Contender(name, precision, target, shape, macs, model) for target in targets]
+    for precision in PRECISIONS:
+        model = gemm(precision, folder)
+        found += [Contender("gemm", precision, target, (GEMM, GEMM), GEMM**3, model) for target in targets]
+    return found
+
+
+def serve(contender: Contender, threads: int, pipe: Connection) -> None:
+    """In a process of its own: load, then answer each request with the seconds of one run."""
+    kind = np.float32 if (contender.subject, contender.precision) == ("gemm", "fp32") else np.uint8
+    image = np.random.default_rng(0).integers(0, 256, contender.shape).astype(kind)
+    try:
+        run = open_target(TargetOptions(contender.target, "", threads, UNBOUNDED_MB)).load(contender.model)
+        run(image)
+    except Unavailable as error:
+        pipe.send(str(error))
+        return
+    pipe.send("")
+    while pipe.recv():
+        start = time.perf_counter()
+        run(image)
+        pipe.send(time.perf_counter() - start)
+
+
+def interleaved(found: list[Contender], threads: int, runs: int) -> dict[Contender, float]:
+    """Median seconds of each contender that can run; the others are named."""
+    context, pipes = get_context("spawn"), {}
+    for contender in found:
+        ours, theirs = context.Pipe()
+        context.Process(target=serve, args=(contender, threads, theirs), daemon=True).start()
+        if why_not := ours.recv():
+            print(f"{contender.subject} {contender.precision} on {contender.target}: {why_not}")
+        else:
+            pipes[contender] = ours
+    seconds: dict[Contender, list[float]] = {contender: [] for contender in pipes}
+    for _ in bar(range(runs), "turns"):
+        for contender, pipe in pipes.items():
+            pipe.send(True)
+            seconds[contender].append(pipe.recv())
+    for pipe in pipes.values():
+        pipe.send(False)
+    return {contender: median(times) for contender, times in seconds.items()}
+
+
+def report(seconds: dict[Contender, float]) -> None:
+    """One line a build: latency, rate, share of the best GEMM rate of its precision, speed over fp32."""
+    rates = {contender: 2 * contender.macs / s / 1e9 for contender, s in seconds.items()}
+    peaks = {p: [r for c, r in rates.items() if (c.subject, c.precision) == ("gemm", p)] for p in PRECISIONS}
+    print(f"{'ms':>39s}{'GOP/s':>9s}{'of GEMM':>9s}{'over fp32':>11s}")
+    for contender, s in seconds.items():
+        fp32 = seconds.get(replace(contender, precision="fp32", model=Path()), math.nan)
+        share = rates[contender] / max(peaks[contender.precision], default=math.nan)
+        name = f"{contender.subject:10s}{contender.precision:6s}{contender.target:13s}"
+        print(f"{name}{1e3 * s:10.1f}{rates[contender]:9.0f}{share:9.0%}{fp32 / s:11.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Targets side by side")
+    parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--height", type=int, default=512)
+    parser.add_argument("--width", type=int, default=512)
+    parser.add_argument("--threads", type=int, default=0, help="0: all cores")
+    parser.add_argument("--targets", default="onnxruntime,openvino")
+    parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[2] / "shared")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = interleaved(contenders(options, Path(folder)), options.threads, options.runs)
+    load = f"load average {os.getloadavg()[0]:.1f}"
+    print(f"{machine()}; {options.threads or cores()} threads; {load}; medians of {options.runs} turns")
+    report(seconds)
+
+
+if __name__ == "__main__":
+    main()

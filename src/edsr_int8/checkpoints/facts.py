@@ -1,0 +1,33 @@
+"""What is known of a converted network: written beside its weights, read without torch."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from edsr_int8.files import read_json, write_json
+from edsr_int8.models.description import Description
+
+FILE = "description.json"
+
+
+@dataclass(frozen=True)
+class NetworkFacts(Description):
+    """A description, and what follows from it and from the checkpoint."""
+
+    source: str  # official | basicsr
+    params: int
+    macs_per_pixel: int  # of the input image
+    receptive_radius: int  # input pixels
+    weights_sha256: str  # of the checkpoint, as its publisher would print it
+
+    def metadata(self) -> dict[str, str]:
+        """What an ONNX file says of itself."""
+        names = ("source", "network", "scale", "receptive_radius", "weights_sha256")
+        return {name: str(getattr(self, name)) for name in names}
+
+
+def write_facts(facts: NetworkFacts, folder: Path) -> None:
+    write_json(folder / FILE, asdict(facts))
+
+
+def read_facts(folder: Path) -> NetworkFacts:
+    return NetworkFacts(**read_json(folder / FILE))

@@ -1,0 +1,106 @@
+"""Fréchet distance between the features of two sets of images (FID), over patches.
+
+Heusel et al., "GANs trained by a two time-scale update rule converge to a local Nash equilibrium",
+NeurIPS 2017, https://arxiv.org/abs/1706.08500, eq. 6. A set of photographs is far too small for
+statistics of 2048 features, so patches are compared; few of them still make the distance too large
+(Chong and Forsyth, "Effectively unbiased FID and Inception score", CVPR 2020): state their number.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edsr_int8.data.images import read_rgb
+from edsr_int8.progress import bar
+
+Features = Callable[[NDArray[np.uint8]], NDArray[Any]]  # uint8 NHWC RGB -> [N, features]
+
+PATCH = 256  # pixels
+BATCH = 8  # patches a call: bounds the network's memory
+
+
+@dataclass(frozen=True)
+class Fid:
+    """`distance` over `patches` patches of either set; None where it cannot be had, and `reason` says why."""
+
+    distance: float | None
+    patches: int
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sufficient statistics of a Gaussian: they add, so parts may be taken anywhere, in any order."""
+
+    count: int
+    total: NDArray[np.float64]  # [features]
+    products: NDArray[np.float64]  # [features, features]: sum of outer products
+
+    def __add__(self, other: "Moments") -> "Moments":
+        return Moments(self.count + other.count, self.total + other.total, self.products + other.products)
+
+    @property
+    def mean(self) -> NDArray[np.float64]:
+        return self.total / self.count
+
+    @property
+    def covariance(self) -> NDArray[np.float64]:
+        """Unbiased: over count - 1."""
+        return (self.products - np.outer(self.total, self.mean)) / (self.count - 1)
+
+
+def moments(features: NDArray[Any]) -> Moments:
+    """Statistics of [samples, features], in float64."""
+    x = features.astype(np.float64)
+    return Moments(len(x), x.sum(axis=0), x.T @ x)
+
+
+def frechet_distance(a: Moments, b: Moments) -> float:
+    """|mean_a - mean_b|^2 + trace(C_a + C_b - 2 (C_a C_b)^(1/2)), never below 0.
+
+    With C = F F^T the trace of the root is the sum of the singular values of F_a^T F_b: no matrix
+    root of a product that is not symmetric, and no complex numbers from rounding.
+    """
+    shift = float(np.square(a.mean - b.mean).sum())
+    spread = float(np.trace(a.covariance) + np.trace(b.covariance))
+    common = np.linalg.svd(_factor(a.covariance).T @ _factor(b.covariance), compute_uv=False)
+    return max(0.0, shift + spread - 2 * float(common.sum()))
+
+
+def _factor(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
+    """F [features, rank] with F F^T = covariance; eigenvalues that are only rounding error are left out."""
+    values, vectors = np.linalg.eigh(covariance)
+    kept = values > len(values) * np.finfo(np.float64).eps * values[-1]
+    return vectors[:, kept] * np.sqrt(values[kept])
+
+
+def patches(image: NDArray[np.uint8], side: int = PATCH) -> NDArray[np.uint8]:
+    """[N, side, side, 3]: the squares that tile an HWC image from its top left; none where it is smaller."""
+    rows, columns = image.shape[0] // side, image.shape[1] // side
+    tiled = image[: rows * side, : columns * side].reshape(rows, side, columns, side, 3)
+    return tiled.swapaxes(1, 2).reshape(rows * columns, side, side, 3)
+
+
+def folder_moments(paths: Sequence[Path], features: Features, *, side: int = PATCH) -> Moments | None:
+    """Statistics of all patches of some images; None where all images are smaller than a patch."""
+    total = None
+    for path in bar(paths, "fid", unit="image"):
+        tiles = patches(read_rgb(path), side)
+        for first in range(0, len(tiles), BATCH):
+            part = moments(features(tiles[first : first + BATCH]))
+            total = part if total is None else total + part
+    return total
+
+
+def fid(outputs: Path, references: Path, features: Features, *, side: int = PATCH) -> Fid:
+    """Distance between all **.png of two folders; memory does not grow with their number."""
+    a, b = (
+        folder_moments(sorted(folder.rglob("*.png")), features, side=side) for folder in (outputs, references)
+    )
+    if a is None or b is None or min(a.count, b.count) < 2:
+        return Fid(None, a.count if a else 0, f"needs at least 2 patches of {side}x{side} pixels")
+    return Fid(frechet_distance(a, b), a.count)

@@ -1,0 +1,13 @@
+"""From a description to the torch module."""
+
+from edsr_int8.models.description import Description, check
+from edsr_int8.models.edsr import EDSR
+from edsr_int8.models.mdsr import MDSR
+
+NETWORKS = {"edsr": EDSR, "mdsr": MDSR}
+
+
+def build(description: Description) -> EDSR:
+    """The network, with random weights and in training mode. InputError where there is none such."""
+    check(description)
+    return NETWORKS[description.network](description)

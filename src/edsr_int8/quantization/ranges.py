@@ -1,0 +1,86 @@
+"""From a tensor's histogram to its uint8 grid: which range to keep, then scale and zero point."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from edsr_int8.errors import InputError
+from edsr_int8.quantization.sketch import Sketch, distribution, percentile
+
+STEPS = 255  # between the 256 codes of uint8
+SHRINK = np.arange(100, 10, -1) / 100  # of an end, tried by mse_range
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The values scale * (code - zero_point), code 0..255; zero is always one of them."""
+
+    scale: float  # a float32
+    zero_point: int
+
+
+IMAGE_GRID = Grid(1.0, 0)  # of images in and out: their codes are the grey levels
+
+
+def grid(low: float, high: float) -> Grid:
+    """The grid over low..high, stretched to take in zero. A tensor that is all zero gets the image's."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = float(np.float32((high - low) / STEPS))
+    if scale < np.finfo(np.float32).tiny:  # all zero, or so small that float32 could not divide by it
+        return IMAGE_GRID
+    return Grid(scale, int(np.rint(-low / scale)))
+
+
+def choose(of: Sketch, *, ranges: str, percentile: float) -> Range:
+    """The range that the method named `ranges` keeps. InputError where there is no such method."""
+    if ranges not in METHODS:
+        raise InputError(f"ranges: {ranges!r} is unknown; known are {', '.join(sorted(METHODS))}")
+    return METHODS[ranges](of, percentile)
+
+
+def percentile_range(of: Sketch, percent: float) -> Range:
+    """Each end where the tensor has values beyond zero gives up the outermost 100 - percent of all values.
+
+    With percent 99.999, a signed tensor keeps its percentiles 0.001 to 99.999, one without negative
+    values (after a Relu) 0 to 99.999, one without positive values 0.001 to 0. All values count, zeros
+    too, over all pixels of all images together.
+    """
+    low = percentile(of, 100 - percent) if of.low < 0 else 0.0
+    high = percentile(of, percent) if of.high > 0 else 0.0
+    return min(low, 0.0), max(high, 0.0)
+
+
+def minmax_range(of: Sketch, _percent: float = 100) -> Range:
+    """All that was ever seen, exactly."""
+    return min(of.low, 0.0), max(of.high, 0.0)
+
+
+def mse_range(of: Sketch, _percent: float = 100) -> Range:
+    """The range with the least mean squared error of uint8 rounding, among minmax shrunk end by end.
+
+    A value inside the range is off by scale^2 / 12 on average (one under half a step by its own
+    square, as it becomes zero), a value outside by its squared distance to the range.
+    """
+    values, counts = distribution(of)
+    low, high = full = minmax_range(of)
+    for _ in range(2):  # one end at a time, twice: a third time changes nothing to speak of
+        low = min(full[0] * SHRINK, key=lambda end: _error(values, counts, end, high))
+        high = min(full[1] * SHRINK, key=lambda end: _error(values, counts, low, end))
+    return float(low), float(high)
+
+
+def _error(values: np.ndarray, counts: np.ndarray, low: float, high: float) -> float:
+    """Sum of squared differences between the values and their places on the grid over low..high."""
+    step = (high - low) / STEPS
+    rounding = np.where(np.abs(values) < step / 2, values**2, step**2 / 12)
+    beyond = values - np.clip(values, low, high)
+    return float(counts @ np.where(beyond == 0, rounding, beyond**2))
+
+
+METHODS: dict[str, Callable[[Sketch, float], Range]] = {
+    "percentile": percentile_range,
+    "minmax": minmax_range,
+    "mse": mse_range,
+}

@@ -1,0 +1,117 @@
+"""What a target is: something that loads an ONNX build and runs it, or says in one line why it cannot."""
+
+import importlib
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from edsr_int8.errors import InputError
+
+# The module of each runtime, imported only when a row asks for it: a missing runtime harms no other.
+# Not called after the packages that they import, so that neither hides the other.
+MODULES = {
+    "integer": "integer",
+    "onnxruntime": "ort",
+    "openvino": "ov",
+    "tensorrt": "ort",  # one of its execution providers
+    "torch": "pytorch",
+}
+
+# Instructions that change what a runtime computes, not just how fast: int8 dot products without
+# saturating halves (VNNI), bf16 in place of f32, matrix tiles.
+CPU_FLAGS = ("amx_bf16", "amx_int8", "avx2", "avx512_bf16", "avx512_vnni", "avx512f", "avx_vnni", "i8mm")
+
+
+@dataclass(frozen=True)
+class TargetOptions:
+    """A row of targets: which runtime, on which of its devices, with what."""
+
+    runtime: str
+    provider: str  # execution provider or device in the runtime's own words; '': its default
+    threads: int  # 0: all cores
+    memory_budget_mb: int  # MiB, of the whole process
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What builds a target takes, and what memory it needs to run them (footprint.py)."""
+
+    dtypes: tuple[str, ...]
+    dynamic_shape: bool
+    overhead_bytes: int  # of the process before it loads a build
+    weight_factor: float  # memory of a loaded build over its file
+    activation_factor: float  # memory of one run over the activations alive at once
+    unfolds: bool = False  # its int8 convolutions unfold their input (im2col) and keep 32-bit sums
+
+
+class Unavailable(Exception):
+    """The target cannot run here, or cannot run this build: one line with the remedy."""
+
+
+class Runner(Protocol):
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """NCHW in and out, of the graph's types: uint8 RGB of a whole build. Unavailable if it fails."""
+        ...
+
+
+class Target(Protocol):
+    """One runtime with its options."""
+
+    @property
+    def options(self) -> TargetOptions: ...
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    def probe(self) -> dict[str, Any]:
+        """Runtime, versions, available or why not: equal on every call, under half a second."""
+        ...
+
+    def load(self, model: Path, *, height: int | None = None, width: int | None = None) -> Runner:
+        """Compile `model`, for one shape where height and width are given. Unavailable: why not."""
+        ...
+
+
+def open_target(options: TargetOptions) -> Target:
+    """The target of a row. InputError where its runtime is unknown; nothing is loaded yet."""
+    if options.runtime not in MODULES:
+        raise InputError(f"runtime: {options.runtime!r} is unknown; known are {', '.join(sorted(MODULES))}")
+    module = importlib.import_module(f"edsr_int8.targets.{MODULES[options.runtime]}")
+    target: Target = module.open_target(options)
+    return target
+
+
+def one_line(error: BaseException) -> str:
+    """A runtime's own error text, which runs over many lines, as one."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def processor() -> dict[str, Any]:
+    """The CPU's architecture and those of its instructions that change int8 or float results."""
+    found = set(_cpuinfo().split())
+    return {"architecture": platform.machine(), "instructions": [f for f in CPU_FLAGS if f in found]}
+
+
+def machine() -> str:
+    """The CPU's name and the cores that this process may use."""
+    names = [line.split(":")[1].strip() for line in _cpuinfo().splitlines() if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {cores()} cores"
+
+
+def cores() -> int:
+    """Cores that this process may use, which in a container are fewer than the machine's."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # no Linux
+        return os.cpu_count() or 1
+
+
+def _cpuinfo() -> str:
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:  # no Linux
+        return ""

@@ -1,0 +1,105 @@
+"""OpenVINO, on any of its devices."""
+
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edsr_int8.targets.base import (
+    Capabilities,
+    Runner,
+    TargetOptions,
+    Unavailable,
+    cores,
+    one_line,
+    processor,
+)
+from edsr_int8.tiling import MIB
+
+INSTALL = "openvino is not installed; pip install 'edsr-int8[openvino]'"
+
+
+CAPABILITIES = Capabilities(
+    dtypes=("float32", "int8"),
+    dynamic_shape=True,
+    overhead_bytes=140 * MIB,
+    weight_factor=2.2,
+    activation_factor=1.25,
+)
+
+
+@dataclass(frozen=True)
+class OpenVino:
+    options: TargetOptions
+    capabilities = CAPABILITIES
+
+    def probe(self) -> dict[str, Any]:
+        facts = {"runtime": "openvino", "version": _version(), "device": self._device}
+        try:
+            self._core()
+            why_not = ""
+        except Unavailable as error:
+            why_not = str(error)
+        return {**facts, "available": not why_not, "why_not": why_not, "processor": processor()}
+
+    def load(self, model: Path, *, height: int | None = None, width: int | None = None) -> Runner:
+        core = self._core()
+        try:
+            network = core.read_model(model)
+            if height and width:
+                network.reshape([1, network.input(0).partial_shape[1], height, width])
+            compiled = core.compile_model(network, self._device, self._config())
+        except Exception as error:  # whatever it is, it cannot run this
+            raise Unavailable(f"openvino cannot load {model}: {one_line(error)}") from error
+        return _runner(compiled)
+
+    @property
+    def _device(self) -> str:
+        return self.options.provider or "CPU"
+
+    def _config(self) -> dict[str, Any]:
+        # f32: otherwise a CPU with bf16 rounds the activations of a float graph to 8 bits of mantissa.
+        config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        if self._device == "CPU":
+            config["INFERENCE_NUM_THREADS"] = self.options.threads or cores()
+        return config
+
+    def _core(self) -> Any:
+        try:
+            import openvino
+        except ImportError:
+            raise Unavailable(INSTALL) from None
+        core = openvino.Core()
+        here = core.available_devices
+        # GPU stands for GPU.0 and so on; AUTO:, MULTI: and HETERO: combine devices that must all be here.
+        named = self._device.split(":")[-1].split(",")
+        if missing := [
+            n for n in named if n != "AUTO" and not any(d.split(".")[0] == n or d == n for d in here)
+        ]:
+            raise Unavailable(f"openvino finds no device {missing[0]!r}; here are {', '.join(here)}")
+        return core
+
+
+def _version() -> str | None:
+    try:
+        return version("openvino")
+    except PackageNotFoundError:
+        return None
+
+
+def _runner(compiled: Any) -> Runner:
+    request = compiled.create_infer_request()
+
+    def run(image: np.ndarray) -> np.ndarray:
+        try:
+            return request.infer([image], share_inputs=True)[0].copy()
+        except Exception as error:  # as above
+            raise Unavailable(f"openvino stopped: {one_line(error)}") from error
+
+    return run
+
+
+def open_target(options: TargetOptions) -> OpenVino:
+    return OpenVino(options)

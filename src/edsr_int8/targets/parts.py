@@ -1,0 +1,115 @@
+"""How far a graph looks over its input, and where it can be cut in two."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper
+
+from edsr_int8.targets.memory import Activation, activations, steps, stored_as
+
+# Operations whose output pixel depends on the input pixel at its place alone.
+POINTWISE = {
+    *("Add", "Sub", "Mul", "Relu", "Clip", "Round", "Cast", "Identity"),
+    *("QuantizeLinear", "DequantizeLinear"),
+    *("Pad", "Concat"),  # along the channels
+}
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Of a tensor, seen from the input: pixels to an input pixel, and input pixels around that matter."""
+
+    scale: int
+    radius: Fraction
+
+
+def reaches(graph: GraphProto) -> dict[str, Reach]:
+    """The reach of every tensor. ValueError names the first node of which it is not known."""
+    stored = stored_as(graph)
+    weights = {tensor.name: tensor.dims for tensor in graph.initializer}
+    found = {graph.input[0].name: Reach(1, Fraction(0))}
+    for node in graph.node:
+        inputs = [found[name] for name in node.input if name in found]
+        if not inputs:  # of weights alone
+            continue
+        scale, radius = max(r.scale for r in inputs), max(r.radius for r in inputs)
+        if node.op_type == "Conv":
+            weight = stored.get(node.input[1], node.input[1])
+            radius += Fraction(_conv_radius(node, weights.get(weight, ())), scale)
+        elif node.op_type == "DepthToSpace":
+            scale *= _attribute(node, "blocksize", 1)
+        elif node.op_type not in POINTWISE:
+            raise ValueError(f"{node.op_type} {node.name!r}: how far it looks over the image is not known")
+        found[node.output[0]] = Reach(scale, radius)
+    return found
+
+
+def cut(model: ModelProto) -> tuple[ModelProto, ModelProto] | None:
+    """The part at the input's resolution and the one that enlarges; None where no convolution follows on it.
+
+    The second has most of the memory and little of the reach: apart from the first, it takes small tiles.
+    """
+    graph = model.graph
+    known = reaches(graph)
+    if not any(node.op_type == "Conv" and known[node.output[0]].scale > 1 for node in graph.node):
+        return None
+    place = _before_enlarging(graph)
+    if not any(step.left == {place} for step in steps(graph)):  # something else leads past it
+        return None
+    middle = _middle(place, activations(model)[place])
+    return _part(model, graph.input[0], middle), _part(model, middle, graph.output[0])
+
+
+def save_parts(path: Path, folder: Path) -> list[Path]:
+    """Write the two parts of a build that can be cut; their weights leave the memory again."""
+    parts = cut(onnx.load(path))
+    assert parts is not None
+    paths = [folder / "features.onnx", folder / "enlarge.onnx"]
+    for part, file in zip(parts, paths, strict=True):
+        onnx.save(part, file)
+    return paths
+
+
+def _before_enlarging(graph: GraphProto) -> str:
+    """What the convolution reads whose output is the first to be shuffled into pixels."""
+    makers = {node.output[0]: node for node in graph.node}
+    node = next(node for node in graph.node if node.op_type == "DepthToSpace")
+    while node.op_type != "Conv" and node.input[0] in makers:
+        node = makers[node.input[0]]
+    return stored_as(graph).get(node.input[0], node.input[0])
+
+
+def _conv_radius(node: NodeProto, weight: Iterable[int]) -> int:
+    kernel = list(weight)[2:]
+    if not kernel or set(_attribute(node, "strides", [1])) != {1}:
+        raise ValueError(f"Conv {node.name!r}: how far it looks over the image is not known")
+    return max(_attribute(node, "dilations", [1])) * (max(kernel) // 2)
+
+
+def _attribute(node: NodeProto, name: str, default: Any) -> Any:
+    return next((helper.get_attribute_value(a) for a in node.attribute if a.name == name), default)
+
+
+def _middle(name: str, activation: Activation) -> ValueInfoProto:
+    channels = activation.shape[1]
+    return helper.make_tensor_value_info(name, activation.element, [1, channels, "height", "width"])
+
+
+def _part(model: ModelProto, source: ValueInfoProto, target: ValueInfoProto) -> ModelProto:
+    """The nodes that lead from `source` to `target`, and their weights."""
+    makers = {node.output[0]: i for i, node in enumerate(model.graph.node)}
+    wanted, waiting = set(), [target.name]
+    while waiting:
+        name = waiting.pop()
+        if name != source.name and name in makers and makers[name] not in wanted:
+            wanted.add(makers[name])
+            waiting += model.graph.node[makers[name]].input
+    nodes = [model.graph.node[i] for i in sorted(wanted)]
+    read = {name for node in nodes for name in node.input}
+    weights = [tensor for tensor in model.graph.initializer if tensor.name in read]
+    graph = helper.make_graph(nodes, model.graph.name, [source], [target], weights)
+    return helper.make_model(graph, ir_version=model.ir_version, opset_imports=model.opset_import)

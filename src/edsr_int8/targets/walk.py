@@ -1,0 +1,87 @@
+"""Running an ONNX graph node by node in torch, for targets that need no runtime of their own."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
+from torch import Tensor
+
+from edsr_int8.targets.base import Runner, Unavailable, one_line
+
+# One node: the node, its attributes and its inputs (None where one is left out) -> its output.
+# ValueError says what it cannot do.
+Step = Callable[[NodeProto, dict[str, Any], list[Any]], Any]
+
+SMALL = 8  # pixels each way: enough for every operation to run once
+
+
+class Walk:
+    """A graph as a function of its input; a value is let go after its last reader."""
+
+    def __init__(self, graph: GraphProto, step: Step, *, device: str = "cpu") -> None:
+        self.step = step
+        self.device = device
+        self.input, self.output = graph.input[0].name, graph.output[0].name
+        image = graph.input[0].type.tensor_type
+        self.channels = image.shape.dim[1].dim_value
+        self.dtype = helper.tensor_dtype_to_np_dtype(image.elem_type)
+        self.constants = {t.name: _tensor(t).to(device) for t in graph.initializer}
+        last = {name: i for i, node in enumerate(graph.node) for name in node.input}
+        self.nodes = [
+            (node, attributes(node), [name for name in node.input if last[name] == i])
+            for i, node in enumerate(graph.node)
+        ]
+
+    @torch.inference_mode()
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """NCHW in and out. ValueError names the first node that cannot run."""
+        values: dict[str, Any] = {**self.constants, self.input: torch.from_numpy(image).to(self.device)}
+        for node, options, done in self.nodes:
+            inputs = [values[name] if name else None for name in node.input]
+            try:
+                values[node.output[0]] = self.step(node, options, inputs)
+            except (ValueError, RuntimeError) as error:  # RuntimeError: torch's own, shapes or memory
+                raise ValueError(f"{node.op_type} {node.name!r}: {one_line(error)}") from None
+            del inputs
+            for name in done:
+                values.pop(name, None)
+        output = values[self.output]
+        if not isinstance(output, Tensor):
+            raise ValueError("its output is not quantized")
+        return output.cpu().numpy()
+
+
+def checked_runner(walk: Walk, what: str) -> Runner:
+    """`walk` as a target's runner. Unavailable, beginning with `what`, where a small image does not pass."""
+
+    def run(image: np.ndarray) -> np.ndarray:
+        try:
+            return walk(image)
+        except ValueError as error:
+            raise Unavailable(f"{what}: {error}") from None
+
+    run(np.zeros((1, walk.channels, SMALL, SMALL), walk.dtype))
+    return run
+
+
+def attributes(node: NodeProto) -> dict[str, Any]:
+    return {a.name: helper.get_attribute_value(a) for a in node.attribute}
+
+
+def convolution(options: dict[str, Any]) -> dict[str, Any]:
+    """Attributes of a Conv as torch's options. ValueError where torch has none like it."""
+    top, left, bottom, right = options.get("pads", [0, 0, 0, 0])
+    if options.get("auto_pad", b"NOTSET") != b"NOTSET" or (top, left) != (bottom, right):
+        raise ValueError("pads unevenly")
+    return {
+        "padding": [top, left],
+        "stride": options.get("strides", [1, 1]),
+        "dilation": options.get("dilations", [1, 1]),
+        "groups": options.get("group", 1),
+    }
+
+
+def _tensor(tensor: TensorProto) -> Tensor:
+    return torch.from_numpy(numpy_helper.to_array(tensor).copy())

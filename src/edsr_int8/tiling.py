@@ -1,0 +1,118 @@
+"""Exact tiles: a network run on parts of an image gives the picture that it gives on the whole.
+
+A pixel of the output depends on input pixels at most `radius` away (the receptive radius), so a tile
+is right everywhere but within `radius` of an edge where the image goes on. At the image's own border
+the tile must end too: zero padding acts in every layer, and a padded tile would differ.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from edsr_int8.errors import InputError
+from edsr_int8.progress import bar
+
+MIB = 2**20
+# A tile yields at least this many pixels each way; below it the halo is nearly all of the work.
+MIN_KEPT = 8
+
+
+@dataclass(frozen=True)
+class Span:
+    """Along one axis: a tile reads pixels start..stop and keeps first..last (ends excluded)."""
+
+    start: int
+    stop: int
+    first: int
+    last: int
+
+
+def spans(length: int, tile: int, radius: int) -> list[Span]:
+    """Spans of equal length that keep every pixel of 0..length once; the last ones shift inward."""
+    if tile > length:
+        raise InputError(f"the image has {length} pixels where the fixed tile has {tile}; use a larger image")
+    if tile < length and tile <= 2 * radius:
+        raise ValueError(f"a tile of {tile} pixels keeps nothing at a radius of {radius}")
+    found: list[Span] = []
+    kept = 0
+    while kept < length:
+        start = min(max(kept - radius, 0), length - tile)
+        stop = start + tile
+        last = length if stop == length else stop - radius
+        found.append(Span(start, stop, kept, last))
+        kept = last
+    return found
+
+
+def tiles(height: int, width: int, tile_height: int, tile_width: int, radius: int) -> list[tuple[Span, Span]]:
+    """Rows and columns of each tile. InputError where the image is smaller than the tile."""
+    across = spans(width, tile_width, radius)
+    return [(down, column) for down in spans(height, tile_height, radius) for column in across]
+
+
+def tile_shape(
+    height: int, width: int, *, radius: int, budget_bytes: int, bytes_per_pixel: float, fixed_bytes: int = 0
+) -> tuple[int, int]:
+    """The tile (height, width) that computes the fewest pixels, halos counted, within the budget.
+
+    Running a tile is taken to need fixed_bytes + bytes_per_pixel * its pixels. InputError where the
+    smallest tile worth running does not fit: it names the budget that would do.
+    """
+    most = (budget_bytes - fixed_bytes) / bytes_per_pixel
+    least = 2 * radius + MIN_KEPT
+    shapes = []
+    for rows in range(1, height + 1):
+        tall = _even_length(height, rows, radius)
+        if rows > 1 and tall < least:
+            break
+        room = int(most // tall)
+        if room >= min(width, least):
+            columns = 1 if room >= width else -(-(width - 2 * radius) // (room - 2 * radius))
+            wide = _even_length(width, columns, radius)
+            shapes.append((rows * columns * tall * wide, rows, tall, wide))
+    if not shapes:
+        tall, wide = min(height, least), min(width, least)
+        needed = -(-(tall * wide * bytes_per_pixel + fixed_bytes) // MIB)
+        raise InputError(
+            f"memory_budget_mb: {budget_bytes // MIB} does not hold one tile of {tall}x{wide} pixels; "
+            f"give at least {needed:.0f}"
+        )
+    return min(shapes)[2:]
+
+
+def _even_length(length: int, count: int, radius: int) -> int:
+    """The least length with which `count` overlapping tiles cover `length`."""
+    return -(-(length + 2 * radius * (count - 1)) // count)
+
+
+def apply_tiled(
+    run: Callable[[np.ndarray], np.ndarray],
+    image: np.ndarray,
+    *,
+    scale: int,
+    radius: int,
+    tile: tuple[int, int],
+) -> np.ndarray:
+    """What `run` (NCHW -> NCHW, `scale` times as high and wide) makes of `image`, tile by tile.
+
+    Equal to run(image) to the last bit where `run` computes each pixel alike wherever it lies.
+    InputError where the image is smaller than the tile.
+    """
+    parts = tiles(image.shape[2], image.shape[3], *tile, radius)
+    if len(parts) == 1:
+        return run(image)
+    whole = np.empty(0)
+    for down, across in bar(parts, "tiles", unit="tile"):
+        part = run(np.ascontiguousarray(image[:, :, down.start : down.stop, across.start : across.stop]))
+        if not whole.size:
+            shape = (*part.shape[:2], image.shape[2] * scale, image.shape[3] * scale)
+            whole = np.empty(shape, part.dtype)
+        into = (..., _scaled(down, 0, scale), _scaled(across, 0, scale))
+        whole[into] = part[..., _scaled(down, down.start, scale), _scaled(across, across.start, scale)]
+    return whole
+
+
+def _scaled(span: Span, origin: int, scale: int) -> slice:
+    """Output pixels that the span keeps, counted from input pixel `origin`."""
+    return slice((span.first - origin) * scale, (span.last - origin) * scale)

@@ -1,0 +1,59 @@
+"""Paired crops, turned and mirrored; which ones is a pure function of (seed, step)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edsr_int8.data.images import Image
+from edsr_int8.errors import InputError
+from edsr_int8.training.pixels import Pixels, Place
+
+
+def crops(pixels: Pixels, *, batch: int, patch: int, seed: int, step: int) -> tuple[Image, Image]:
+    """(low, high) resolution crops, uint8 NHWC RGB, `patch` and `scale * patch` pixels high and wide.
+
+    A folder is drawn first, then an image of it, each as likely as its neighbours: a folder named
+    twice counts twice. Each crop is one of the eight turns and mirrorings of the square. All crops
+    of a step have one scale: where folders have several, that is drawn before all.
+    """
+    random = np.random.default_rng((seed, step))
+    scales = sorted({folder[0].scale for folder in pixels.folders})
+    scale = scales[_draw(random, len(scales))] if len(scales) > 1 else scales[0]
+    folders = [folder for folder in pixels.folders if folder[0].scale == scale]
+    low, high = zip(*(_crop(pixels, folders, patch, random) for _ in range(batch)), strict=True)
+    return np.stack(low), np.stack(high)
+
+
+def _draw(random: np.random.Generator, choices: int) -> int:
+    return int(random.integers(choices))
+
+
+def _crop(
+    pixels: Pixels, folders: Sequence[Sequence[Place]], patch: int, random: np.random.Generator
+) -> tuple[Image, Image]:
+    folder = folders[_draw(random, len(folders))]
+    place = folder[_draw(random, len(folder))]
+    top, left = (_draw(random, length - patch + 1) for length in (place.height, place.width))
+    turn = _draw(random, 8)
+    low, high = pixels.images(place)
+    s = place.scale
+    return (
+        turned(low[top : top + patch, left : left + patch], turn),
+        turned(high[s * top : s * (top + patch), s * left : s * (left + patch)], turn),
+    )
+
+
+def turned(image: Image, turn: int) -> Image:
+    """One of the eight symmetries of the square, 0 the identity."""
+    image = image.swapaxes(0, 1) if turn & 1 else image
+    return image[:: -1 if turn & 2 else 1, :: -1 if turn & 4 else 1]
+
+
+def check_patch(pixels: Pixels, patch: int) -> None:
+    """InputError where a crop is larger than an image."""
+    for place in (place for folder in pixels.folders for place in folder):
+        if min(place.height, place.width) < patch:
+            size = f"{place.width}x{place.height}"
+            raise InputError(
+                f"patch: {patch} is larger than lr of {place.name}, {size}; lower it or leave that image out"
+            )

@@ -1,0 +1,77 @@
+"""Training from pairs to weights: killed at any moment and called again, it goes on as if unbroken."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from edsr_int8.data.images import Image
+from edsr_int8.errors import InputError
+from edsr_int8.files import sha256
+from edsr_int8.models.description import Description
+from edsr_int8.progress import bar
+from edsr_int8.training.branches import scales
+from edsr_int8.training.crops import check_patch, crops
+from edsr_int8.training.learner import Learner
+from edsr_int8.training.options import TrainingOptions
+from edsr_int8.training.pixels import Pixels, decode
+from edsr_int8.training.state import State, load, save
+
+CHECKPOINT = "checkpoint.pt"
+
+
+def train(
+    row: str,
+    description: Description,
+    options: TrainingOptions,
+    *,
+    source: str,
+    training: Sequence[Path],
+    validation: Path,
+    partial: Path,
+    device: str = "",
+) -> State:
+    """Train on the pairs {hr,lr}/**.png of the `training` folders; returns the state after the last step.
+
+    `state.best` are the averaged weights with the highest PSNR on `validation`. Every `validate_every`
+    steps the state goes to the folder `partial`, where the next call finds it. `device` '' is a GPU where
+    there is one. InputError, which begins with the row: data that do not fit, a loss that is no number, a
+    full disk; the last good checkpoint stays.
+    """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        pixels = decode(training, scales=scales(description), store=partial / "training")
+        held = decode([validation], scales=scales(description), store=partial / "validation")
+        check_patch(pixels, options.patch)
+        learner = Learner(description, options, source=source, device=device)
+        run = [asdict(description), asdict(options), pixels.contents, _start_hash(options)]
+        if (kept := load(run, partial / CHECKPOINT)) is not None:
+            learner.resume(kept)
+        for low, high in batches(pixels, options, learner.state.step):
+            learner.learn(low, high)
+            if learner.state.step % options.validate_every == 0 or learner.state.step == options.steps:
+                learner.score(held)
+                save(learner.state, run, partial / CHECKPOINT)
+    except InputError as error:
+        raise InputError(f"training.{row}: {error}") from None
+    return learner.state
+
+
+def _start_hash(options: TrainingOptions) -> str:
+    return sha256(Path(options.start)) if options.start else ""
+
+
+def batches(pixels: Pixels, options: TrainingOptions, first: int) -> Iterator[tuple[Image, Image]]:
+    """The crops of step `first` and after; the next are cut while the network learns from these."""
+
+    def cut(step: int) -> tuple[Image, Image]:
+        return crops(pixels, batch=options.batch, patch=options.patch, seed=options.seed, step=step)
+
+    steps = bar(range(first, options.steps), "train", unit="step")
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(cut, first)
+        for step in steps:
+            now, coming = coming.result(), pool.submit(cut, step + 1)
+            yield now

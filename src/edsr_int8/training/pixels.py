@@ -1,0 +1,119 @@
+"""Image pairs decoded once into one memory-mapped file: a crop costs no PNG decoding, a set no memory.
+
+The system keeps as much of the file in memory as there is room for, and drops the rest at will: a set
+larger than memory (GoPro: 11 GB) trains as well, and a small one stays in memory.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edsr_int8.data.images import Image, read_rgb
+from edsr_int8.data.pairs import Pair, read_pairs
+from edsr_int8.errors import InputError
+from edsr_int8.files import atomic, read_json, write_json
+from edsr_int8.progress import bar
+from edsr_int8.training.space import full_disk_explained
+
+DECODED_AHEAD = 32  # pairs in memory while decoding: about 300 MB of DIV2K's
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one pair lies in the file: `lr_at` and `hr_at` count bytes from its start."""
+
+    name: str
+    scale: int
+    height: int  # of the low-resolution image
+    width: int
+    lr_at: int
+    hr_at: int
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """The pairs of several folders: `folders[f][i]` is where pair i of folder f lies."""
+
+    memory: Image
+    folders: Sequence[Sequence[Place]]
+    contents: Any  # tells one choice of pairs from another
+
+    def images(self, place: Place) -> tuple[Image, Image]:
+        """(low, high) resolution, uint8 HWC RGB: views into the file."""
+        height, width = place.height, place.width
+        low = self._view(place.lr_at, height, width)
+        return low, self._view(place.hr_at, height * place.scale, width * place.scale)
+
+    def _view(self, start: int, height: int, width: int) -> Image:
+        return self.memory[start : start + height * width * 3].reshape(height, width, 3)
+
+
+def decode(folders: Sequence[Path], *, scales: Sequence[int], store: Path) -> Pixels:
+    """Decode the pairs of `folders`, each of one of the `scales`, or map what an earlier run left in `store`.
+
+    A folder that is named twice is decoded once. InputError: an empty folder, an image without its
+    partner, an unreadable one, sizes that do not fit, a full disk.
+    """
+    once = list(dict.fromkeys(folders))
+    pairs = [read_pairs(folder) for folder in once]
+    contents = [list(scales), [[_facts(pair) for pair in some] for some in pairs]]
+    index, data = store / "pixels.json", store / "pixels.bin"
+    known = read_json(index) if index.exists() and data.exists() else {}
+    if known.get("contents") != contents:
+        index.unlink(missing_ok=True)
+        with full_disk_explained(data):
+            known = {"contents": contents, "folders": _write(pairs, scales, data)}
+            write_json(index, known)
+    places = [[Place(**place) for place in folder] for folder in known["folders"]]
+    order = [once.index(folder) for folder in folders]
+    memory = np.memmap(data, np.uint8, mode="c")  # never written; torch asks for arrays that could be
+    return Pixels(memory, [places[number] for number in order], [contents, order])
+
+
+def _facts(pair: Pair) -> list[Any]:
+    """Name and file sizes. No modification times: DVC links the same files anew, and the run must go on."""
+    return [pair.name, pair.lr.stat().st_size, _reference(pair).stat().st_size]
+
+
+def _reference(pair: Pair) -> Path:
+    if pair.hr is None:
+        raise InputError(f"{pair.lr}: has no reference to learn from; give the datasets row an hr pattern")
+    return pair.hr
+
+
+def _write(pairs: Sequence[Sequence[Pair]], scales: Sequence[int], data: Path) -> list[list[dict[str, Any]]]:
+    """Write all pixels to `data`; returns the places, folder by folder."""
+    at, places = 0, [list[dict[str, Any]]() for _ in pairs]
+    flat = [(number, pair) for number, folder in enumerate(pairs) for pair in folder]
+    with atomic(data) as temporary, temporary.open("wb") as file:
+        decoded = _decoded([pair for _, pair in flat])
+        for (number, pair), (low, high) in zip(flat, bar(decoded, "decode", total=len(flat)), strict=True):
+            scale = _scale(pair, low, high, scales)
+            place = Place(pair.name, scale, low.shape[0], low.shape[1], at, at + low.size)
+            places[number].append(asdict(place))
+            file.write(low.tobytes() + high.tobytes())
+            at += low.size + high.size
+    return places
+
+
+def _decoded(pairs: Sequence[Pair]) -> Iterator[tuple[Image, Image]]:
+    with ThreadPoolExecutor() as pool:
+        for first in range(0, len(pairs), DECODED_AHEAD):
+            some = pairs[first : first + DECODED_AHEAD]
+            lows = pool.map(lambda pair: read_rgb(pair.lr), some)
+            highs = pool.map(lambda pair: read_rgb(_reference(pair)), some)
+            yield from zip(lows, highs, strict=True)
+
+
+def _scale(pair: Pair, low: Image, high: Image, scales: Sequence[int]) -> int:
+    """How many times as high and wide `high` is. InputError where that is none of `scales`."""
+    for scale in scales:
+        if tuple(scale * length for length in low.shape[:2]) == high.shape[:2]:
+            return scale
+    sizes = "{1}x{0} and hr {3}x{2}".format(*low.shape[:2], *high.shape[:2])
+    allowed = " or ".join(map(str, scales))
+    raise InputError(f"{pair.lr}: lr is {sizes}; hr must be {allowed} times as high and wide")

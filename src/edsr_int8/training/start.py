@@ -1,0 +1,41 @@
+"""The weights that a training begins from."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from edsr_int8.checkpoints.match import tensor_names
+from edsr_int8.checkpoints.read import read_state_dict
+from edsr_int8.checkpoints.sources import SOURCES
+from edsr_int8.errors import InputError
+from edsr_int8.models.description import Description
+from edsr_int8.training.branches import Branches, by_scale
+from edsr_int8.training.state import Weights
+
+TRUNK = ("head.", "body.", "body_end.")
+
+
+def start_from(path: Path, source: str, description: Description, branches: Branches) -> None:
+    """Load every tensor of the checkpoint that fits in name and shape; the others stay random.
+
+    So x3 and x4 begin from x2's trunk, as in EDSR-PyTorch (src/model/edsr.py, load_state_dict). InputError
+    where the trunk does not fit.
+    """
+    foreign = read_state_dict(path)
+    for scale, own in by_scale(branches.state_dict()):
+        names = tensor_names(replace(description, scale=scale), SOURCES[source].foreign_name)
+        branches.of(scale).load_state_dict(_fitting(foreign, own, names, path), strict=False)
+
+
+def _fitting(foreign: Weights, own: Weights, names: Mapping[str, str], path: Path) -> Weights:
+    fitting = {
+        ours: foreign[theirs]
+        for ours, theirs in names.items()
+        if theirs in foreign and foreign[theirs].shape == own[ours].shape
+    }
+    if missing := [ours for ours in own if ours.startswith(TRUNK) and ours not in fitting]:
+        raise InputError(
+            f"start: {path} has no {names[missing[0]]} of shape {tuple(own[missing[0]].shape)}; "
+            "source, features and blocks must be those of this row"
+        )
+    return fitting

@@ -1,0 +1,28 @@
+"""How good a network is on held-out pairs."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edsr_int8.data.images import Image
+from edsr_int8.metrics.psnr import psnr_db
+from edsr_int8.training.branches import Branches
+from edsr_int8.training.pixels import Pixels
+
+
+@torch.inference_mode()
+def validate(branches: Branches, pixels: Pixels, device: str) -> float:
+    """Mean PSNR in dB over the pairs: RGB, output rounded to uint8, a border of `scale` shaved."""
+    scores = []
+    for place in (place for folder in pixels.folders for place in folder):
+        low, high = pixels.images(place)
+        output = branches.of(place.scale)(to_tensor(low[None], device))[0].permute(1, 2, 0)
+        image = output.clamp(0, 255).round().to(torch.uint8).cpu().numpy()
+        inner = slice(place.scale, -place.scale)
+        scores.append(psnr_db(image[inner, inner], high[inner, inner]))
+    return float(np.mean(scores))
+
+
+def to_tensor(images: Image, device: str) -> Tensor:
+    """uint8 NHWC -> float32 NCHW, channels last in memory: the faster order for convolutions."""
+    return torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float()

@@ -1,0 +1,21 @@
+"""The checkpoint of a model -> build/<model>/network: our tensor names, and the network's facts."""
+
+from pathlib import Path
+
+from edsr_int8 import layout
+from edsr_int8.checkpoints.convert import convert as convert_checkpoint
+from edsr_int8.errors import InputError
+from edsr_int8.params import Params, description, row
+from stages.run import run
+
+
+def convert(params: Params, model: str) -> None:
+    wanted = row(params.models, model, "models")
+    try:
+        convert_checkpoint(Path(wanted.weights), wanted.source, description(wanted), layout.network(model))
+    except InputError as error:
+        raise InputError(f"models.{model}: {error}") from None
+
+
+if __name__ == "__main__":
+    run(convert)

@@ -1,0 +1,18 @@
+"""The folder of a `datasets` row -> build/datasets/<row>: its pairs, every image an 8-bit RGB PNG."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from edsr_int8 import layout
+from edsr_int8.data.dataset import make_dataset
+from edsr_int8.params import Params, row
+from stages.run import run
+
+
+def dataset(params: Params, name: str) -> None:
+    options = asdict(row(params.datasets, name, "datasets"))
+    make_dataset(name, Path(options.pop("path")), layout.dataset(name), **options)
+
+
+if __name__ == "__main__":
+    run(dataset)

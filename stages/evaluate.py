@@ -1,0 +1,29 @@
+"""A build's images -> build/scores/<model>/<precision>/<target>: what they score, and crops for the page."""
+
+from edsr_int8 import layout
+from edsr_int8.checkpoints.facts import read_facts
+from edsr_int8.files import read_json, write_json
+from edsr_int8.metrics.scores import build_facts, fp32_outputs, score_build
+from edsr_int8.params import NATIVE_SHAPE, REFERENCE_PRECISION, REFERENCE_TARGET, Params, row
+from stages.run import run
+
+
+def evaluate(params: Params, model: str, precision: str, target: str) -> None:
+    wanted, out = row(params.models, model, "models"), layout.scores(model, precision, target)
+    outputs, fp32 = layout.outputs(model, precision, target), None
+    if precision != REFERENCE_PRECISION:
+        own, other = (layout.outputs(model, REFERENCE_PRECISION, t) for t in (target, REFERENCE_TARGET))
+        fp32 = fp32_outputs(own, other)
+    status, scores = read_json(outputs / "status.json")["status"], {}
+    if status == "ok":
+        named = {"datasets": wanted.evaluation, "protocols": wanted.protocols}
+        scores = score_build(layout.images(model), outputs, fp32, out, scale=wanted.scale, **named)
+    facts = build_facts(
+        read_facts(layout.network(model)), layout.onnx(model, precision), wanted.shape or NATIVE_SHAPE
+    )
+    names = {"model": model, "precision": precision, "target": target, "status": status}
+    write_json(out / "scores.json", {**names, "facts": facts, "datasets": scores})
+
+
+if __name__ == "__main__":
+    run(evaluate)

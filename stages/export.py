@@ -1,0 +1,18 @@
+"""build/<model>/network -> build/<model>/export: float and uint8 ONNX, held against torch on a photograph."""
+
+from skimage.data import astronaut
+
+from edsr_int8 import layout
+from edsr_int8.export import export as export_network
+from edsr_int8.params import Params
+from stages.run import run
+
+CROP = (slice(0, 96), slice(180, 284))  # face and background, height and width unequal
+
+
+def export(_: Params, model: str) -> None:
+    export_network(layout.network(model), astronaut()[CROP], layout.export(model))
+
+
+if __name__ == "__main__":
+    run(export)

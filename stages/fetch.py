@@ -1,0 +1,22 @@
+"""A row of `downloads` -> data/fetched/<row>: its file, verified, or what its archive held."""
+
+from edsr_int8 import layout
+from edsr_int8.data.fetch import fetch as fetch_file
+from edsr_int8.errors import InputError
+from edsr_int8.params import Params, row
+from stages.run import run
+
+
+def fetch(params: Params, name: str) -> None:
+    wanted = row(params.downloads, name, "downloads")
+    try:
+        fetch_file(
+            wanted.urls, layout.fetched(name), sha256=wanted.sha256, unpack=wanted.unpack,
+            partial=layout.partial("fetch", name), mirror=params.mirror, expected_bytes=wanted.bytes,
+        )  # fmt: skip
+    except InputError as error:
+        raise InputError(f"downloads.{name}: {error}") from None
+
+
+if __name__ == "__main__":
+    run(fetch)

@@ -1,0 +1,21 @@
+"""build/scores and build/timings -> results/: the table, the timings, the metrics, the plots and the page."""
+
+from itertools import product
+
+from edsr_int8 import layout
+from edsr_int8.files import read_json
+from edsr_int8.params import Params
+from edsr_int8.report.write import write_report
+from stages.run import run
+
+
+def report(params: Params) -> None:
+    builds = list(product(params.models, params.precisions, params.targets))
+    crops = {build: layout.scores(*build) for build in builds}
+    scores = {build: read_json(folder / "scores.json") for build, folder in crops.items()}
+    timings = {build: read_json(layout.timing(*build)) for build in builds}
+    write_report(layout.RESULTS, params.models, scores, timings, crops)
+
+
+if __name__ == "__main__":
+    run(report)

@@ -1,0 +1,14 @@
+"""The sample photographs, out of the scikit-image package -> build/sample."""
+
+from edsr_int8 import layout
+from edsr_int8.data.sample import make_sample
+from edsr_int8.params import Params
+from stages.run import run
+
+
+def sample(_: Params) -> None:
+    make_sample(layout.SAMPLE)
+
+
+if __name__ == "__main__":
+    run(sample)

@@ -1,0 +1,19 @@
+"""A build on a target -> build/timings/<model>/<precision>/<target>: how fast, in how much memory."""
+
+from edsr_int8 import layout
+from edsr_int8.files import write_json
+from edsr_int8.params import NATIVE_SHAPE, Params, row
+from edsr_int8.targets.timing import measure
+from stages.run import run
+from stages.target import open_row
+
+
+def time(params: Params, model: str, precision: str, target: str) -> None:
+    height, width = row(params.models, model, "models").shape or NATIVE_SHAPE
+    onnx = layout.onnx(model, precision)
+    figures = measure(open_row(params, target), onnx, height=height, width=width)
+    write_json(layout.timing(model, precision, target), figures)
+
+
+if __name__ == "__main__":
+    run(time)

@@ -1,0 +1,27 @@
+"""build/selected/<row> -> build/training/<row>: weights in the publisher's layout, and the curve."""
+
+from dataclasses import fields
+
+from edsr_int8 import layout
+from edsr_int8.params import Params, description, row
+from edsr_int8.training.loop import train as train_network
+from edsr_int8.training.options import TrainingOptions
+from edsr_int8.training.result import write_result
+from stages.run import run
+
+
+def train(params: Params, name: str) -> None:
+    wanted, images = row(params.training, name, "training"), layout.training_images(name)
+    options = TrainingOptions(
+        **{field.name: getattr(wanted, field.name) for field in fields(TrainingOptions)}
+    )
+    state = train_network(
+        name, description(wanted), options, source=wanted.source,
+        training=[images / "training" / dataset for dataset in wanted.datasets],
+        validation=images / "validation", partial=layout.partial("train", name),
+    )  # fmt: skip
+    write_result(state, description(wanted), source=wanted.source, out=layout.training(name))
+
+
+if __name__ == "__main__":
+    run(train)

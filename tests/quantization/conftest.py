@@ -1,0 +1,104 @@
+"""Small networks as the export stage writes them, and small photographs."""
+
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from skimage import data
+
+from edsr_int8.checkpoints.convert import convert, load_network
+from edsr_int8.checkpoints.facts import NetworkFacts
+from edsr_int8.data.images import write_png
+from edsr_int8.export import float_graph, save
+from edsr_int8.models.build import build
+from edsr_int8.models.description import Description
+from edsr_int8.quantization.observe import observe
+from edsr_int8.quantization.quantize import quantize
+
+X2 = Description("edsr", 8, 2, 2, 1.0, "pixelshuffle")
+NETWORKS = {
+    "x1": replace(X2, upsampler="none", scale=1),
+    "x4": replace(X2, scale=4, res_scale=0.1),
+    "direct": replace(X2, upsampler="direct"),
+    "mdsr": replace(X2, network="mdsr", blocks=1),
+}
+
+REAL = {
+    "r8f64": ("edsr_r8f64x2_official.pt", replace(X2, features=64, blocks=8)),
+    "mobile": ("edsr_mobile_f32b5x2.pt", replace(X2, features=32, blocks=5, upsampler="direct")),
+}
+
+
+@pytest.fixture(scope="session")
+def float_graphs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The float graph of one of NETWORKS, with random weights."""
+    folder = tmp_path_factory.mktemp("graphs")
+
+    @cache
+    def graph(name: str) -> Path:
+        torch.manual_seed(0)
+        network = build(NETWORKS[name]).eval()
+        with torch.no_grad():  # so that signals neither fade from layer to layer nor leave 0..255
+            for module in network.modules():
+                if isinstance(module, torch.nn.Conv2d):
+                    module.weight *= 3**0.5
+            network.tail.bias += 120 if name == "direct" else 0
+        more = {"params": 1, "macs_per_pixel": 1, "receptive_radius": 7, "weights_sha256": "0a"}
+        facts = NetworkFacts(**asdict(NETWORKS[name]), source="official", **more)
+        save(float_graph(network, facts), folder / f"{name}.onnx")
+        return folder / f"{name}.onnx"
+
+    return graph
+
+
+@pytest.fixture(scope="session")
+def real_graphs(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The float graph of one of REAL, trained networks."""
+    folder = tmp_path_factory.mktemp("real")
+
+    @cache
+    def graph(name: str) -> Path:
+        weights, description = REAL[name]
+        convert(shared / "weights" / weights, "official", description, folder / name)
+        save(float_graph(*load_network(folder / name)), folder / f"{name}.onnx")
+        return folder / f"{name}.onnx"
+
+    return graph
+
+
+@pytest.fixture(scope="session")
+def int8_graphs(
+    float_graphs: Callable[[str], Path], portrait: np.ndarray, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """The int8 build of one of NETWORKS, calibrated on a photograph."""
+    folder = tmp_path_factory.mktemp("int8")
+    write_png(folder / "image.png", portrait[:60, :80])
+
+    @cache
+    def graph(name: str) -> Path:
+        observe(float_graphs(name), [folder / "image.png"], folder / f"{name}.npz", threads=1)
+        quantize(
+            float_graphs(name), folder / f"{name}.npz", folder / name, ranges="percentile", percentile=99.99
+        )
+        return folder / name / "model.onnx"
+
+    return graph
+
+
+@pytest.fixture(scope="session")
+def portrait() -> np.ndarray:
+    """uint8 HWC RGB, 200x150: a face before a flag."""
+    return data.astronaut()[20:220, 160:310]
+
+
+@pytest.fixture
+def images(tmp_path: Path, portrait: np.ndarray) -> list[Path]:
+    """Three photographs of different shapes, one smaller than any network's receptive field."""
+    parts = [portrait[:40, :33], portrait[80:82, 40:43], data.coffee()[100:131, 200:220]]
+    for i, part in enumerate(parts):
+        write_png(tmp_path / f"images/{i}.png", part)
+    return sorted((tmp_path / "images").iterdir())

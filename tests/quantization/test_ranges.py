@@ -1,0 +1,96 @@
+"""Ranges against the values themselves, and grids by what they must never do."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edsr_int8.errors import InputError
+from edsr_int8.quantization.counting import sketch
+from edsr_int8.quantization.ranges import (
+    IMAGE_GRID,
+    Grid,
+    choose,
+    grid,
+    minmax_range,
+    mse_range,
+    percentile_range,
+)
+
+RESOLUTION = 2**-8
+ends = st.floats(-(2.0**99), 2.0**99, width=32)
+
+
+def rounded(values: np.ndarray, to: Grid) -> np.ndarray:
+    """Quantized and back, in float64."""
+    codes = np.clip(np.rint(values / to.scale) + to.zero_point, 0, 255)
+    return (codes - to.zero_point) * to.scale
+
+
+def heavy_tailed(kind: str) -> np.ndarray:
+    values = np.random.default_rng(0).standard_t(3, 200_000).astype(np.float32)
+    return {"signed": values, "positive": np.maximum(values, 0), "negative": np.minimum(values, 0)}[kind]
+
+
+@given(ends, ends)
+def test_grid_holds_zero_and_reaches_both_ends(one: float, other: float) -> None:
+    low, high = min(one, other), max(one, other)
+    found = grid(low, high)
+    assert 0 <= found.zero_point <= 255
+    assert found.scale == np.float32(found.scale) > 0
+    values = np.array([low, 0, high])
+    if found != IMAGE_GRID:
+        assert np.abs(rounded(values, found) - values).max() <= found.scale * 0.501
+    assert rounded(values, found)[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "zero_point"), [(0, 10, 0), (3, 10, 0), (-10, 0, 255), (-10, -3, 255), (-2.5, 7.5, 64)]
+)
+def test_zero_point(low: float, high: float, zero_point: int) -> None:
+    assert grid(low, high).zero_point == zero_point
+
+
+@pytest.mark.parametrize("span", [0, 1e-45, 1e-38])
+def test_dead_tensor_gets_a_grid_that_can_be_computed_with(span: float) -> None:
+    assert grid(0, span) == IMAGE_GRID
+
+
+@pytest.mark.parametrize(
+    ("kind", "two_ends"), [("signed", (1, 1)), ("positive", (0, 1)), ("negative", (1, 0))]
+)
+def test_percentile_cuts_each_end_that_has_values(kind: str, two_ends: tuple[int, int]) -> None:
+    values = heavy_tailed(kind)
+    exact = np.percentile(values, [0.1, 99.9]) * two_ends
+    np.testing.assert_allclose(percentile_range(sketch(values), 99.9), exact, rtol=RESOLUTION)
+
+
+def test_minmax_is_exact() -> None:
+    values = heavy_tailed("signed")
+    assert minmax_range(sketch(values)) == (values.min(), values.max())
+
+
+@pytest.mark.parametrize("kind", ["signed", "positive", "negative"])
+def test_mse_range_is_as_good_as_the_best_by_trial(kind: str) -> None:
+    values = heavy_tailed(kind)[:20_000]
+
+    def error(low: float, high: float) -> float:
+        return float(((rounded(values, grid(low, high)) - values) ** 2).mean())
+
+    shrink = np.linspace(0.05, 1, 40)
+    lows, highs = ([end * s for s in shrink] if end else [0.0] for end in (values.min(), values.max()))
+    best = min(error(low, high) for low in lows for high in highs)
+    assert error(*mse_range(sketch(values))) < 1.03 * best
+
+
+@pytest.mark.parametrize("method", ["percentile", "minmax", "mse"])
+@pytest.mark.parametrize("value", [0.0, 7.0, -7.0])
+def test_constant_tensor_is_on_its_own_grid(method: str, value: float) -> None:
+    values = np.full(100, value, np.float32)
+    chosen = grid(*choose(sketch(values), ranges=method, percentile=99.999))
+    assert rounded(values, chosen) == pytest.approx(values, rel=1e-6)
+
+
+def test_unknown_method_is_refused_with_those_that_are_known() -> None:
+    with pytest.raises(InputError, match=r"'median' is unknown; known are minmax, mse, percentile"):
+        choose(sketch(np.float32([1])), ranges="median", percentile=99)

@@ -1,0 +1,109 @@
+"""What is read off a graph, against arithmetic by hand."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from edsr_int8.errors import InputError
+from edsr_int8.models.complexity import convolutions
+from edsr_int8.models.description import Description
+from edsr_int8.models.edsr import receptive_radius
+from edsr_int8.targets.base import Unavailable
+from edsr_int8.targets.build import read_build
+from tiny_build import Tiny, save
+from tiny_qdq import FEATURES, write_edsr
+
+
+def test_geometry_and_memory_of_a_float_build(tiny: Tiny) -> None:
+    build = read_build(tiny.path)
+    assert (build.dtype, build.whole.scale, build.whole.radius) == ("float32", 2, 2)
+    # The worst node is the second convolution, or the PixelShuffle, or what follows it at 2x2 the
+    # pixels: each holds two tensors of 12 floats a pixel at most, the convolution 8 + 12.
+    assert build.whole.bytes_per_pixel == 4 * (12 + 12)
+
+
+def test_a_tensor_between_dequantize_and_quantize_counts_once_and_as_bytes(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("DequantizeLinear", ["image", "one", "zero"], ["x"]),
+        helper.make_node("DequantizeLinear", ["codes", "one"], ["weight"]),
+        helper.make_node("Conv", ["x", "weight"], ["y"], pads=[1, 1, 1, 1]),
+        helper.make_node("QuantizeLinear", ["y", "one", "zero"], ["y8"]),
+        helper.make_node("DequantizeLinear", ["y8", "one", "zero"], ["z"]),
+        helper.make_node("DepthToSpace", ["z"], ["d"], blocksize=2, mode="CRD"),
+        helper.make_node("QuantizeLinear", ["d", "one", "zero"], ["output"]),
+    ]
+    codes = np.zeros((12, 3, 3, 3), np.int8)
+    save(tmp_path / "model.onnx", nodes, {"codes": codes, "one": np.float32(1), "zero": np.uint8(0)})
+    build = read_build(tmp_path / "model.onnx")
+    assert build.dtype == "int8"
+    assert build.whole.bytes_per_pixel == 12 + 12  # the shuffle's uint8 input and output
+    # The convolution's uint8 input and output, 27 unfolded bytes and 12 sums of 32 bits.
+    assert build.whole.unfolded_bytes_per_pixel == 3 + 12 + 27 + 4 * 12
+
+
+def test_what_is_no_build_is_refused(tmp_path: Path, tiny: Tiny) -> None:
+    with pytest.raises(InputError, match=r"none\.onnx: not found"):
+        read_build(tmp_path / "none.onnx")
+    (tmp_path / "text.onnx").write_text("not a graph")
+    with pytest.raises(InputError, match=r"text\.onnx: not an ONNX file"):
+        read_build(tmp_path / "text.onnx")
+    for element in ((TensorProto.FLOAT, TensorProto.UINT8), (TensorProto.UINT8, TensorProto.FLOAT)):
+        ends = [helper.make_tensor_value_info(n, e, [1, 3, 8, 8]) for n, e in zip("io", element, strict=True)]
+        graph = helper.make_graph(
+            [helper.make_node("Cast", ["i"], ["o"], to=element[1])], "g", ends[:1], ends[1:]
+        )
+        (tmp_path / "float.onnx").write_bytes(helper.make_model(graph).SerializeToString())
+        with pytest.raises(InputError, match=r"takes or gives float images"):
+            read_build(tmp_path / "float.onnx")
+
+
+def test_an_operation_of_unknown_reach_cannot_be_tiled(foreign: Path) -> None:
+    with pytest.raises(Unavailable, match=r"Unheard '': how far it looks"):
+        read_build(foreign)
+
+
+def write_float_edsr(path: Path, description: Description) -> None:
+    """The nodes of the network that `description` describes, with weights of zero."""
+    nodes = [helper.make_node("Cast", ["image"], ["x"], to=TensorProto.FLOAT)]
+    constants: dict[str, np.ndarray] = {}
+    x = "x"
+    for c in convolutions(description):
+        constants[c.name] = np.zeros((c.outputs, c.inputs, c.kernel, c.kernel), np.float32)
+        y = f"{c.name}.y"
+        nodes.append(helper.make_node("Conv", [x, c.name], [y], pads=[c.kernel // 2] * 4))
+        if c.name.endswith("conv2"):
+            nodes.append(helper.make_node("Add", [y, "head.y"], [f"{c.name}.sum"]))
+            y = f"{c.name}.sum"
+        factor = math.isqrt(c.outputs // (3 if c.name == "tail" else description.features))
+        if factor > 1:
+            nodes.append(helper.make_node("DepthToSpace", [y], [f"{y}.d"], blocksize=factor, mode="CRD"))
+            y = f"{y}.d"
+        x = y
+    nodes.append(helper.make_node("Cast", [x], ["output"], to=TensorProto.UINT8))
+    save(path, nodes, constants)
+
+
+@pytest.mark.parametrize(
+    "scale, network, upsampler",
+    [(4, "edsr", "pixelshuffle"), (3, "mdsr", "pixelshuffle"), (2, "edsr", "direct"), (1, "edsr", "none")],
+)
+def test_reach_is_that_of_the_description(scale: int, network: str, upsampler: str, tmp_path: Path) -> None:
+    description = Description(network, 8, 2, scale, 1.0, upsampler)
+    write_float_edsr(tmp_path / "model.onnx", description)
+    build = read_build(tmp_path / "model.onnx")
+    assert (build.whole.scale, build.whole.radius) == (scale, receptive_radius(description))
+    # Only a convolution on enlarged features is worth a part of its own.
+    assert len(build.parts) == (2 if upsampler == "pixelshuffle" else 1)
+
+
+def test_the_parts_of_a_build_add_up(tmp_path: Path) -> None:
+    write_edsr(tmp_path / "model.onnx", blocks=2)
+    build = read_build(tmp_path / "model.onnx")
+    features, enlarge = build.parts
+    assert (features.scale, features.radius, features.output_bytes) == (1, 1 + 4, FEATURES)
+    assert (enlarge.scale, enlarge.radius) == (2, 2)  # a pixel, and a half
+    # The long skip, a block's input, its inner tensor and its output; the shuffle's input and output.
+    assert (features.bytes_per_pixel, enlarge.bytes_per_pixel) == (4 * FEATURES, 2 * 4 * FEATURES)

@@ -1,0 +1,113 @@
+"""The integer reference against the runtimes that it stands for, and what it refuses."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from edsr_int8.checkpoints.convert import convert, load_network
+from edsr_int8.data.images import read_rgb
+from edsr_int8.errors import InputError
+from edsr_int8.export import float_graph
+from edsr_int8.export import save as save_graph
+from edsr_int8.models.description import Description
+from edsr_int8.quantization.observe import observe
+from edsr_int8.quantization.quantize import quantize
+from edsr_int8.targets.base import TargetOptions, Unavailable, open_target
+from edsr_int8.tiling import apply_tiled
+from tiny_build import Tiny, photograph, save
+from tiny_qdq import write_block, write_edsr
+
+
+def run(runtime: str, model: Path, image: np.ndarray, provider: str = "") -> np.ndarray:
+    if runtime == "openvino":
+        pytest.importorskip("openvino")
+    target = open_target(TargetOptions(runtime, provider, threads=1, memory_budget_mb=1024))
+    return target.load(model)(image).astype(int)
+
+
+def image(height: int = 60, width: int = 70) -> np.ndarray:
+    return np.ascontiguousarray(photograph(height, width).transpose(2, 0, 1)[None])
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_equals_onnxruntime_to_the_bit(seed: int, tmp_path: Path) -> None:
+    write_edsr(tmp_path / "model.onnx", seed)
+    ours, theirs = (run(runtime, tmp_path / "model.onnx", image()) for runtime in ("integer", "onnxruntime"))
+    assert np.array_equal(ours, theirs)
+    assert len(np.unique(ours)) > 100  # a picture, not a saturated plane
+
+
+def test_fused_is_what_openvino_rounds(tmp_path: Path) -> None:
+    """Layer by layer: over many blocks the few other roundings grow, as in any network."""
+    write_block(tmp_path / "model.onnx")
+    theirs = run("openvino", tmp_path / "model.onnx", image())
+    fused, separate = (run("integer", tmp_path / "model.onnx", image(), rule) for rule in ("fused", ""))
+    assert np.mean(fused == theirs) > 0.999
+    assert np.mean(separate == theirs) < 0.95
+
+
+def test_fixed_point_is_a_code_off_at_most_now_and_then(tmp_path: Path) -> None:
+    write_block(tmp_path / "model.onnx")
+    fixed, real = (run("integer", tmp_path / "model.onnx", image(), rule) for rule in ("fixed_point", ""))
+    assert np.abs(fixed - real).max() <= 1
+    assert np.mean(fixed == real) > 0.999
+
+
+@pytest.mark.parametrize("rule", ["", "fused", "fixed_point+fused"])
+def test_tiles_equal_the_untiled_picture(rule: str, tmp_path: Path) -> None:
+    write_edsr(tmp_path / "model.onnx")
+    target = open_target(TargetOptions("integer", rule, threads=1, memory_budget_mb=1024))
+    runner = target.load(tmp_path / "model.onnx")
+    tiled = apply_tiled(runner, image(40, 50), scale=2, radius=7, tile=(25, 30))
+    assert np.array_equal(tiled, runner(image(40, 50)))
+
+
+def test_a_float_operation_is_named(tiny: Tiny) -> None:
+    with pytest.raises(
+        Unavailable, match=r"integer cannot run .*: Cast '': is no operation of an int8 accelerator"
+    ):
+        open_target(TargetOptions("integer", "", 1, 1024)).load(tiny.path)
+
+
+def test_a_bias_in_other_steps_is_named(tmp_path: Path) -> None:
+    constants = {
+        "one": np.float32(1),
+        "half": np.float32(0.5),
+        "zero": np.uint8(0),
+        "w": np.ones((3, 3, 1, 1), np.int8),
+        "b": np.ones(3, np.int32),
+    }
+    nodes = [
+        helper.make_node("DequantizeLinear", ["image", "one", "zero"], ["x"]),
+        helper.make_node("DequantizeLinear", ["w", "one"], ["weight"]),
+        helper.make_node("DequantizeLinear", ["b", "half"], ["bias"]),
+        helper.make_node("Conv", ["x", "weight", "bias"], ["y"], "layer"),
+        helper.make_node("QuantizeLinear", ["y", "one", "zero"], ["output"]),
+    ]
+    save(tmp_path / "model.onnx", nodes, constants, scale=1)
+    with pytest.raises(Unavailable, match=r"Conv 'layer': its bias is not in steps"):
+        open_target(TargetOptions("integer", "", 1, 1024)).load(tmp_path / "model.onnx")
+
+
+def test_an_unknown_rule_is_refused_with_those_known() -> None:
+    with pytest.raises(InputError, match=r"integer knows no 'bankers'; known are .*fixed_point"):
+        open_target(TargetOptions("integer", "bankers", 1, 1024)).probe()
+
+
+def test_a_real_network_is_what_onnxruntime_makes_of_it(shared: Path, tmp_path: Path) -> None:
+    """Trained weights, calibrated ranges: so deep that any other rounding shows on most pixels."""
+    description = Description("edsr", 32, 5, 2, 1.0, "direct")
+    convert(shared / "weights/edsr_mobile_f32b5x2.pt", "official", description, tmp_path / "network")
+    save_graph(float_graph(*load_network(tmp_path / "network")), tmp_path / "float.onnx")
+    folder = shared / "data/Set5/LR_bicubic/X2"
+    observe(tmp_path / "float.onnx", [folder / "birdx2.png"], tmp_path / "histograms.npz", threads=1)
+    quantize(tmp_path / "float.onnx", tmp_path / "histograms.npz", tmp_path)
+    for name in ("butterflyx2.png", "womanx2.png"):
+        pixels = np.ascontiguousarray(read_rgb(folder / name).transpose(2, 0, 1)[None])
+        ours, theirs = (
+            run(runtime, tmp_path / "model.onnx", pixels) for runtime in ("integer", "onnxruntime")
+        )
+        difference = np.abs(ours - theirs).max(axis=1)
+        assert np.mean(difference == 0) >= 0.999 and difference.max() <= 2

@@ -1,0 +1,93 @@
+"""dvc.yaml against the code: DVC does not follow Python imports, so its lists are compared with them here."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import imports
+import pytest
+from ruamel.yaml import YAML
+
+from edsr_int8 import layout, params
+
+ROOT = imports.ROOT
+STAGES = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+# Every package's __init__.py is empty or a line of text: no stage depends on it.
+TRIVIAL = {"__init__.py"}
+
+
+def body(name: str) -> dict[str, Any]:
+    return STAGES[name].get("do", STAGES[name])
+
+
+def code_deps(name: str) -> set[str]:
+    return {dep for dep in body(name)["deps"] if dep.startswith(("stages/", "src/"))}
+
+
+# A verified download does not depend on the code that brought it: an edit must not fetch gigabytes again.
+@pytest.mark.parametrize("name", [name for name in STAGES if name != "fetch"])
+def test_code_deps_are_the_import_closure(name: str) -> None:
+    closure = imports.closure(ROOT / "stages" / f"{name}.py")
+    needed = {str(f.relative_to(ROOT)) for f in closure if f.name not in TRIVIAL}
+    deps = code_deps(name)
+    uncovered = {file for file in needed if not any(Path(file).is_relative_to(dep) for dep in deps)}
+    idle = {dep for dep in deps if not any(Path(file).is_relative_to(dep) for file in needed)}
+    wanted = "\n".join(f"      - {file}" for file in sorted(needed))
+    assert not uncovered and not idle, (
+        f"{name}: add {sorted(uncovered)}, drop {sorted(idle)}; the closure:\n{wanted}"
+    )
+
+
+def test_packages_hold_no_code_in_init() -> None:
+    for file in (ROOT / "src" / "edsr_int8").rglob("__init__.py"):
+        assert len(file.read_text(encoding="utf-8").splitlines()) <= 1, file
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_stage_has_a_script_of_its_name_and_a_description(name: str) -> None:
+    assert body(name)["cmd"].startswith(f"python -m stages.{name}")
+    assert body(name)["desc"]
+
+
+def test_scripts_stay_thin() -> None:
+    for script in (ROOT / "stages").glob("*.py"):
+        lines = [line for line in script.read_text(encoding="utf-8").splitlines() if line.strip()]
+        assert len(lines) < 30, script
+
+
+def test_the_layout_is_the_one_in_dvc_yaml() -> None:
+    outs = {
+        "fetch": layout.fetched("${key}"),
+        "sample": layout.SAMPLE,
+        "dataset": layout.dataset("${key}"),
+        "select_training": layout.training_images("${key}"),
+        "train": layout.training("${key}"),
+        "convert": layout.network("${key}"),
+        "export": layout.export("${item.model}"),
+        "select": layout.images("${item.model}"),
+        "observe": layout.histograms("${item.model}").parent,
+        "quantize": layout.onnx("${item.model}", "${item.precision}"),
+        "infer": layout.outputs("${item.model}", "${item.precision}", "${item.target}"),
+        "time": layout.timing("${item.model}", "${item.precision}", "${item.target}").parent,
+        "evaluate": layout.scores("${item.model}", "${item.precision}", "${item.target}"),
+        "probe": layout.probe("x").parent,
+    }
+    for name, path in outs.items():
+        declared = [out if isinstance(out, str) else next(iter(out)) for out in body(name)["outs"]]
+        assert str(path) in declared, name
+
+
+def test_reserved_names_cover_the_folders_of_the_pipeline() -> None:
+    text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+    assert set(re.findall(r"build/(\w+)", text)) <= set(layout.RESERVED_MODELS)
+    per_model = set(re.findall(r"build/\$\{(?:item\.model|key)\}/(\w+)", text))
+    assert per_model - {"fp32"} <= set(layout.RESERVED_PRECISIONS)
+
+
+@pytest.mark.parametrize("preset", sorted((ROOT / "presets").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_preset_is_valid(preset: Path) -> None:
+    params.load(preset)
+
+
+def test_the_default_is_the_sample_preset() -> None:
+    assert (ROOT / "params.yaml").read_bytes() == (ROOT / "presets" / "sample.yaml").read_bytes()

@@ -1,0 +1,88 @@
+"""The decoded store against the PNG files it was made of, and what it refuses."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edsr_int8.data.images import read_rgb, write_png
+from edsr_int8.errors import InputError
+from edsr_int8.training import pixels
+from edsr_int8.training.pixels import decode
+
+MakePairs = Callable[..., Path]
+
+
+def test_views_equal_the_files(make_pairs: MakePairs, tmp_path: Path) -> None:
+    first, second = make_pairs("a", images=2), make_pairs("b", images=1, seed=9)
+    store = decode([first, second], scales=[2], store=tmp_path / "store")
+    for folder, places in zip((first, second), store.folders, strict=True):
+        for place in places:
+            for image, side in zip(store.images(place), ("lr", "hr"), strict=True):
+                np.testing.assert_array_equal(image, read_rgb(folder / side / f"{place.name}.png"))
+
+
+def test_a_second_call_reads_no_image(
+    make_pairs: MakePairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_pairs()
+    decode([folder], scales=[2], store=tmp_path / "store")
+    monkeypatch.setattr(pixels, "read_rgb", lambda path: pytest.fail(f"read {path}"))
+    decode([folder], scales=[2], store=tmp_path / "store")
+
+
+def test_other_images_are_decoded_anew(make_pairs: MakePairs, tmp_path: Path) -> None:
+    decode([make_pairs(images=2)], scales=[2], store=tmp_path / "store")
+    assert len(decode([make_pairs(images=3)], scales=[2], store=tmp_path / "store").folders[0]) == 3
+
+
+def test_a_folder_named_twice_is_kept_once(make_pairs: MakePairs, tmp_path: Path) -> None:
+    folder = make_pairs()
+    twice = decode([folder, folder], scales=[2], store=tmp_path / "twice")
+    assert len(twice.folders) == 2
+    assert twice.memory.size == decode([folder], scales=[2], store=tmp_path / "once").memory.size
+
+
+def test_pixels_stay_on_disk(make_pairs: MakePairs, tmp_path: Path) -> None:
+    store = decode([make_pairs()], scales=[2], store=tmp_path / "store")
+    assert isinstance(store.memory, np.memmap)
+    assert np.shares_memory(store.memory, store.images(store.folders[0][0])[1])
+
+
+def test_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing: holds no lr"):
+        decode([tmp_path / "nothing"], scales=[2], store=tmp_path / "store")
+
+
+def test_images_without_reference_are_refused(tmp_path: Path) -> None:
+    write_png(tmp_path / "lr" / "x.png", np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(InputError, match=r"x\.png: has no reference to learn from"):
+        decode([tmp_path], scales=[2], store=tmp_path / "store")
+
+
+def test_sizes_that_do_not_fit_are_refused(make_pairs: MakePairs, tmp_path: Path) -> None:
+    folder = make_pairs()
+    with pytest.raises(
+        InputError, match=r"0\.png: lr is 16x12 and hr 32x24; hr must be 3 times as high and wide"
+    ):
+        decode([folder], scales=[3], store=tmp_path / "store")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_full_disk_is_one_line_and_leaves_nothing(
+    make_pairs: MakePairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    folder, store = make_pairs(), tmp_path / "store"
+
+    def full(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(
+        InputError, match=r"pixels\.bin: the disk is full \(\d+ MB free\); make room and run again$"
+    ):
+        decode([folder], scales=[2], store=store)
+    assert list(store.iterdir()) == []
