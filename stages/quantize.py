@@ -1,4 +1,4 @@
-"""build/<model>/export and its histograms -> build/<model>/<precision>: the ONNX that ships, and its ranges."""
+"""build/<model>/export and its histograms -> build/<model>/<precision>: the ONNX that ships, its ranges."""
 
 from edsr_int8 import layout
 from edsr_int8.errors import InputError

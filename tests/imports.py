@@ -1,4 +1,4 @@
-"""Which of the repository's own modules a script imports, followed through; imports inside functions count."""
+"""Which of the repository's own modules a script imports, followed through, imports in functions too."""
 
 import ast
 from pathlib import Path

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-import imports
 import pytest
 from ruamel.yaml import YAML
 
+import imports
 from edsr_int8 import layout, params
 
 ROOT = imports.ROOT

@@ -1,4 +1,4 @@
-"""What a user gets wrong ends a stage in one line that names it and the way out, and leaves nothing behind."""
+"""What a user gets wrong ends a stage in one line with the way out, and leaves nothing behind."""
 
 from collections.abc import Iterator
 

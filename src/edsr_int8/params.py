@@ -15,7 +15,7 @@ from edsr_int8.models.description import Description, check
 from edsr_int8.schema import OneOf, Within, listed, record
 
 PROTOCOLS = ("official", "basicsr", "benchmark_y", "card")
-RUNTIMES = ("onnxruntime", "openvino", "integer")
+RUNTIMES = ("onnxruntime", "openvino", "integer", "torch", "tensorrt")
 NATIVE_SHAPE = (256, 256)  # height, width that costs are given at where a row's shape is native
 # Published figures that a model row may carry, shown beside ours: of the fp32 network or of its int8 build,
 # under one protocol (`card_int8_psnr_db`) or, with no protocol named, under all.
@@ -78,7 +78,7 @@ class Calibration:
 @dataclass(frozen=True)
 class Precision:
     dtype: Annotated[str, OneOf("float32", "int8")]
-    ranges: Annotated[str, OneOf("percentile", "minmax", "")] = ""
+    ranges: Annotated[str, OneOf("percentile", "minmax", "mse", "")] = ""
     percentile: Annotated[float, Within(50, 100)] = 100.0
 
 
@@ -208,7 +208,7 @@ def _check_precision(precision: Precision, where: str) -> None:
     if precision.dtype == "float32" and precision.ranges:
         raise InputError(f"{where}.ranges: a float32 row takes dtype only")
     if precision.dtype == "int8" and not precision.ranges:
-        raise InputError(f"{where}: missing ranges; allowed: 'percentile', 'minmax'")
+        raise InputError(f"{where}: missing ranges; allowed: percentile, minmax, mse")
 
 
 def description(row: Model | Training) -> Description:

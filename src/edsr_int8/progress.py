@@ -18,4 +18,7 @@ def bar(iterable: Iterable[T], desc: str, *, total: int | None = None, unit: str
 def byte_bar(desc: str, *, total: int | None, done: int = 0) -> "tqdm[None]":
     """A bar to `update(bytes)` by hand, in kB, MB and GB; `done` bytes were there before it began."""
     silent = not sys.stderr.isatty()
-    return tqdm(desc=desc, total=total, initial=done, unit="B", unit_scale=True, disable=silent, leave=False)
+    counter: tqdm[None] = tqdm(
+        desc=desc, total=total, initial=done, unit="B", unit_scale=True, disable=silent, leave=False
+    )
+    return counter
