@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tqdm import tqdm
 
@@ -15,10 +15,7 @@ def bar(iterable: Iterable[T], desc: str, *, total: int | None = None, unit: str
     return tqdm(iterable, desc=desc, total=total, unit=unit, disable=silent, leave=False)
 
 
-def byte_bar(desc: str, *, total: int | None, done: int = 0) -> "tqdm[None]":
+def byte_bar(desc: str, *, total: int | None, done: int = 0) -> "tqdm[Any]":
     """A bar to `update(bytes)` by hand, in kB, MB and GB; `done` bytes were there before it began."""
     silent = not sys.stderr.isatty()
-    counter: tqdm[None] = tqdm(
-        desc=desc, total=total, initial=done, unit="B", unit_scale=True, disable=silent, leave=False
-    )
-    return counter
+    return tqdm(desc=desc, total=total, initial=done, unit="B", unit_scale=True, disable=silent, leave=False)
