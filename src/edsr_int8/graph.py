@@ -137,9 +137,21 @@ def _model(
     weights: Sequence[TensorProto],
     metadata: Mapping[str, str],
 ) -> ModelProto:
+    model = assemble(nodes, inputs, outputs, weights, metadata)
+    onnx.checker.check_model(model, full_check=True)  # infers shapes, too
+    return model
+
+
+def assemble(
+    nodes: Sequence[NodeProto],
+    inputs: Sequence[ValueInfoProto],
+    outputs: Sequence[ValueInfoProto],
+    weights: Sequence[TensorProto],
+    metadata: Mapping[str, str],
+) -> ModelProto:
+    """A model of this project's opset, IR version and producer, not checked; equal parts give equal bytes."""
     graph = helper.make_graph(nodes, "edsr", inputs, outputs, weights)
     opsets = [helper.make_opsetid("", OPSET)]
     model = helper.make_model(graph, producer_name="edsr-int8", ir_version=IR_VERSION, opset_imports=opsets)
     helper.set_model_props(model, dict(sorted(metadata.items())))
-    onnx.checker.check_model(model, full_check=True)  # infers shapes, too
     return model

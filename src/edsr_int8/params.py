@@ -54,7 +54,9 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Model:
+class Network:
+    """What a row says of the network that it is about."""
+
     source: Annotated[str, OneOf("official", "basicsr")]
     network: Annotated[str, OneOf("edsr", "mdsr")]
     features: Annotated[int, Within(1)]
@@ -62,6 +64,10 @@ class Model:
     scale: Annotated[int, OneOf(1, 2, 3, 4)]
     res_scale: Annotated[float, Within(0)]
     upsampler: Annotated[str, OneOf("pixelshuffle", "direct", "none")]
+
+
+@dataclass(frozen=True)
+class Model(Network):
     weights: str
     evaluation: tuple[str, ...]
     calibration: str
@@ -91,16 +97,9 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Training:
-    """A network to train: its own facts, its pairs, and the schedule in steps."""
+class Training(Network):
+    """A network to train: its pairs, and the schedule in steps."""
 
-    source: Annotated[str, OneOf("official", "basicsr")]
-    network: Annotated[str, OneOf("edsr", "mdsr")]
-    features: Annotated[int, Within(1)]
-    blocks: Annotated[int, Within(1)]
-    scale: Annotated[int, OneOf(1, 2, 3, 4)]
-    res_scale: Annotated[float, Within(0)]
-    upsampler: Annotated[str, OneOf("pixelshuffle", "direct", "none")]
     datasets: tuple[str, ...]
     validation: str
     steps: Annotated[int, Within(1)]
@@ -170,7 +169,13 @@ def _check_rows(params: Params) -> None:
     for key, training in params.training.items():
         _check_network(training, f"training.{key}")
         for name in (*training.datasets, training.validation):
-            _check_use(params, name, training.scale, f"training.{key}", paired=True)
+            # One MDSR serves three scales: each data set trains its own.
+            scale = (
+                params.datasets[name].scale
+                if training.network == "mdsr" and name in params.datasets
+                else training.scale
+            )
+            _check_use(params, name, scale, f"training.{key}", paired=True)
 
 
 def _check_references(params: Params) -> None:
@@ -211,12 +216,12 @@ def _check_precision(precision: Precision, where: str) -> None:
         raise InputError(f"{where}: missing ranges; allowed: percentile, minmax, mse")
 
 
-def description(row: Model | Training) -> Description:
+def description(row: Network) -> Description:
     """The network that a row describes."""
     return Description(row.network, row.features, row.blocks, row.scale, row.res_scale, row.upsampler)
 
 
-def _check_network(row: Model | Training, where: str) -> None:
+def _check_network(row: Network, where: str) -> None:
     try:
         check(description(row))
     except InputError as error:

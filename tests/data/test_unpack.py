@@ -16,7 +16,7 @@ from edsr_int8.errors import InputError
 
 FILES = {f"set/{n:04}.png": random.Random(n).randbytes(1000 + n) for n in range(8)}
 FORMATS = {"zip": "", "tar": "w", "tar.gz": "w:gz", "tar.bz2": "w:bz2", "tar.xz": "w:xz"}
-OUTSIDE = ["../out.png", "a/../../out.png", "/tmp/out.png", "..\\out.png", "C:out.png", "C:/out.png"]
+OUTSIDE = ["../out.png", "a/../../out.png", "/out.png", "..\\out.png", "C:out.png", "C:/out.png"]
 
 
 def make_zip(path: Path, files: dict[str, bytes]) -> Path:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from edsr_int8.graph import IR_VERSION, OPSET
+from edsr_int8.graph import assemble
 from edsr_int8.quantization.network import Conv, Plane, Shuffle
 
 
@@ -45,10 +45,4 @@ class Builder:
         outputs: Sequence[ValueInfoProto],
         metadata: Mapping[str, str] | None = None,
     ) -> ModelProto:
-        graph = helper.make_graph(self.nodes, "edsr", inputs, outputs, self.constants)
-        opsets = [helper.make_opsetid("", OPSET)]
-        model = helper.make_model(
-            graph, producer_name="edsr-int8", ir_version=IR_VERSION, opset_imports=opsets
-        )
-        helper.set_model_props(model, dict(sorted((metadata or {}).items())))
-        return model
+        return assemble(self.nodes, inputs, outputs, self.constants, metadata or {})

@@ -1,6 +1,5 @@
 """All images of a model's data sets through one build on one target."""
 
-import contextlib
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from edsr_int8.data.images import Image, image_shape, read_rgb, write_png
 from edsr_int8.errors import InputError
-from edsr_int8.files import write_json
+from edsr_int8.files import atomic_folder, write_json
 from edsr_int8.progress import bar
 from edsr_int8.targets.base import Target, Unavailable
 from edsr_int8.targets.upscale import BYTES_PER_IMAGE_PIXEL, Upscaler, open_build
@@ -38,7 +37,7 @@ def infer(
     was then.
     """
     jobs = [job for name, folder in datasets.items() for job in _jobs(name, folder)]
-    with _replaced(out) as folder:
+    with atomic_folder(out) as folder:
         try:
             _run(open_build(target, model, shape=shape), jobs, folder)
             status = "ok"
@@ -86,17 +85,3 @@ def _ahead(pool: Executor, read: Callable[[Path], Image], paths: Sequence[Path])
         current = following
     if current:
         yield current.result()
-
-
-@contextlib.contextmanager
-def _replaced(out: Path) -> Iterator[Path]:
-    """A folder beside `out` that takes its place when the block ends, and vanishes if it fails."""
-    folder = out.with_name(f".{out.name}.part")
-    shutil.rmtree(folder, ignore_errors=True)  # of a run that was killed
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-        shutil.rmtree(out, ignore_errors=True)
-        folder.rename(out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
