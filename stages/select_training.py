@@ -8,9 +8,9 @@ from stages.run import run
 
 def select_training(params: Params, name: str) -> None:
     wanted, out = row(params.training, name, "training"), layout.training_images(name)
-    for dataset in wanted.datasets:
-        select_pairs(layout.dataset(dataset), out / "training" / dataset)
-    select_pairs(layout.dataset(wanted.validation), out / "validation")
+    for part, datasets in (("training", wanted.datasets), ("validation", wanted.validation)):
+        for dataset in datasets:
+            select_pairs(layout.dataset(dataset), out / part / dataset)
 
 
 if __name__ == "__main__":

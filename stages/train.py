@@ -1,6 +1,7 @@
-"""build/selected/<row> -> build/training/<row>: weights in the publisher's layout, and the curve."""
+"""build/selected/<row> -> build/training/<row>: weights in the publisher's layout, and the curves."""
 
 from dataclasses import fields
+from pathlib import Path
 
 from edsr_int8 import layout
 from edsr_int8.params import Params, description, row
@@ -12,13 +13,13 @@ from stages.run import run
 
 def train(params: Params, name: str) -> None:
     wanted, images = row(params.training, name, "training"), layout.training_images(name)
-    options = TrainingOptions(
-        **{field.name: getattr(wanted, field.name) for field in fields(TrainingOptions)}
-    )
+    knobs = {field.name: getattr(wanted, field.name) for field in fields(TrainingOptions)}
+    knobs["start"] = "" if Path(wanted.start) == layout.RANDOM_START else wanted.start
     state = train_network(
-        name, description(wanted), options, source=wanted.source,
+        name, description(wanted), TrainingOptions(**knobs), source=wanted.source,
         training=[images / "training" / dataset for dataset in wanted.datasets],
-        validation=images / "validation", partial=layout.partial("train", name),
+        validation=[images / "validation" / dataset for dataset in wanted.validation],
+        partial=layout.partial("train", name),
     )  # fmt: skip
     write_result(state, description(wanted), source=wanted.source, out=layout.training(name))
 

@@ -17,7 +17,10 @@ from edsr_int8.models.description import Description
 from foreign_checkpoints import basicsr_state, official_state
 
 ROOT = Path(__file__).resolve().parents[1]
-COPIED = ("src", "stages", "dvc.yaml", "pyproject.toml", ".dvc/config", ".dvcignore", ".gitignore")
+COPIED = (
+    "src", "stages", "dvc.yaml", "pyproject.toml", "data/weights/random",
+    ".dvc/config", ".dvcignore", ".gitignore",
+)  # fmt: skip
 TINY_X2 = Description("edsr", 8, 2, 2, 1.0, "pixelshuffle")
 TINY_X1 = Description("edsr", 8, 1, 1, 1.0, "none")
 

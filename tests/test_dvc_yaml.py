@@ -61,7 +61,7 @@ def test_the_layout_is_the_one_in_dvc_yaml() -> None:
         "sample": layout.SAMPLE,
         "dataset": layout.dataset("${key}"),
         "select_training": layout.training_images("${key}"),
-        "train": layout.training("${key}"),
+        "train": layout.training("${key}") / "weights.pt",
         "convert": layout.network("${key}"),
         "export": layout.export("${item.model}"),
         "select": layout.images("${item.model}"),

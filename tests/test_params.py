@@ -11,9 +11,9 @@ from edsr_int8.params import Params
 PRESET = Path(__file__).resolve().parents[1] / "presets" / "sample.yaml"
 
 
-def load(tmp_path: Path, *edits: tuple[str, Any]) -> Params:
-    """The sample preset with values put at dotted keys (... deletes), read back."""
-    tree = YAML(typ="safe").load(PRESET.read_text(encoding="utf-8"))
+def load(tmp_path: Path, *edits: tuple[str, Any], preset: Path = PRESET) -> Params:
+    """A preset with values put at dotted keys (... deletes), read back."""
+    tree = YAML(typ="safe").load(preset.read_text(encoding="utf-8"))
     for key, value in edits:
         *parents, last = key.split(".")
         place = tree
@@ -75,6 +75,24 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path: Path, key: str, value: A
     assert "params.yaml" in message and "\n" not in message
     for word in words:
         assert word in message
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("edsr_x3.start", "", ["start: empty", "data/weights/random"]),
+        ("edsr_x3.datasets", ["div2k_train_x2"], ["datasets", "div2k_train_x2 has scale 2", "scale 3"]),
+        ("mdsr.datasets", ["div2k_train_x2", "div2k_train_x4"], ["none has scale 3", "2, 3, 4"]),
+        ("mdsr.validation", ["div2k_x4"], ["mdsr.validation", "none has scale 2"]),
+        ("mdsr.halve_every", -1, ["halve_every", "at least 0"]),
+    ],
+)
+def test_training_row_that_does_not_fit_is_refused(
+    tmp_path: Path, key: str, value: Any, words: list[str]
+) -> None:
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, (f"training.{key}", value), preset=PRESET.with_name("train_div2k.yaml"))
+    assert all(word in str(caught.value) for word in ("params.yaml", *words)), caught.value
 
 
 def test_text_that_is_no_yaml_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -65,6 +65,11 @@ def test_results_are_complete(project: Project) -> None:
     assert "tiny_x1" in (results / "report.html").read_text()
 
 
+def test_plots_show_without_a_training_row(project: Project) -> None:
+    shown = json.loads(project.dvc("plots", "show", "--json"))
+    assert "errors" not in shown and any(shown["data"].values())
+
+
 def test_a_second_run_only_probes(project: Project) -> None:
     assert project.repro() == ({"probe"}, set())
 

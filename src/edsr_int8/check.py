@@ -36,6 +36,7 @@ def plan(params: Params, root: Path) -> Plan:
 def _paths(params: Params) -> list[tuple[str, str]]:
     """Every path that a row names, with the key that names it."""
     weights = [(f"models.{key}.weights", row.weights) for key, row in params.models.items()]
+    weights += [(f"training.{key}.start", row.start) for key, row in params.training.items()]
     return weights + [(f"datasets.{key}.path", row.path) for key, row in params.datasets.items()]
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 BUILD = Path("build")
 RESULTS = Path("results")
 SAMPLE = BUILD / "sample"
+RANDOM_START = Path("data/weights/random")  # names no weights: DVC wants a file that is there
 
 # Names that a model or precision row may not take: their folders would be the pipeline's own.
 RESERVED_MODELS = ("datasets", "partial", "probe", "sample", "scores", "selected", "timings", "training")
@@ -35,7 +36,7 @@ def training_images(row: str) -> Path:
 
 
 def training(row: str) -> Path:
-    """weights.pt and curve.csv of a `training` row."""
+    """weights.pt, last.pt, loss.csv and validation.csv of a `training` row."""
     return BUILD / "training" / row
 
 

@@ -1,7 +1,7 @@
 """params.yaml as typed rows: the only reader of that file, and the one that refuses what it does not know."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +11,7 @@ from ruamel.yaml.error import YAMLError
 
 from edsr_int8 import layout
 from edsr_int8.errors import InputError
-from edsr_int8.models.description import Description, check
+from edsr_int8.models.description import Description, check, scales
 from edsr_int8.schema import OneOf, Within, listed, record
 
 PROTOCOLS = ("official", "basicsr", "benchmark_y", "card")
@@ -101,17 +101,18 @@ class Training(Network):
     """A network to train: its pairs, and the schedule in steps."""
 
     datasets: tuple[str, ...]
-    validation: str
+    validation: tuple[str, ...]
     steps: Annotated[int, Within(1)]
     batch: Annotated[int, Within(1)]
     patch: Annotated[int, Within(1)]  # low-resolution pixels
     learning_rate: Annotated[float, Within(0)]
     warmup: Annotated[int, Within(0)]  # steps
+    halve_every: Annotated[int, Within(0)]  # steps between two halvings of the learning rate; 0: a cosine
     ema: Annotated[float, Within(0, 1)]  # decay of the averaged weights; 0: none
     seed: Annotated[int, Within(0)]
     precision: Annotated[str, OneOf("float32", "bfloat16")]
     validate_every: Annotated[int, Within(1)]  # steps
-    start: str = ""  # a checkpoint to begin from; '': random weights
+    start: str  # a checkpoint to begin from; data/weights/random: random weights
 
 
 @dataclass(frozen=True)
@@ -168,14 +169,7 @@ def _check_rows(params: Params) -> None:
         _check_model(model, params, f"models.{key}")
     for key, training in params.training.items():
         _check_network(training, f"training.{key}")
-        for name in (*training.datasets, training.validation):
-            # One MDSR serves three scales: each data set trains its own.
-            scale = (
-                params.datasets[name].scale
-                if training.network == "mdsr" and name in params.datasets
-                else training.scale
-            )
-            _check_use(params, name, scale, f"training.{key}", paired=True)
+        _check_training(training, params, f"training.{key}")
 
 
 def _check_references(params: Params) -> None:
@@ -232,19 +226,32 @@ def _check_network(row: Network, where: str) -> None:
 
 def _check_model(model: Model, params: Params, where: str) -> None:
     for name in model.evaluation:
-        _check_use(params, name, model.scale, f"{where}.evaluation", paired=True)
-    _check_use(params, model.calibration, model.scale, f"{where}.calibration", paired=False)
+        _check_use(params, name, (model.scale,), f"{where}.evaluation", paired=True)
+    _check_use(params, model.calibration, (model.scale,), f"{where}.calibration", paired=False)
     if unknown := [key for key in model.reference if key not in REFERENCE_FIGURES]:
         raise InputError(f"{where}.reference.{unknown[0]}: unknown key; allowed: {listed(REFERENCE_FIGURES)}")
     if "card" in model.protocols and model.shape is None:
         raise InputError(f"{where}.shape: the card protocol needs a fixed shape, [height, width]")
 
 
-def _check_use(params: Params, name: str, scale: int, where: str, *, paired: bool) -> None:
+def _check_training(training: Training, params: Params, where: str) -> None:
+    learnt = scales(description(training))
+    for key, names in (("datasets", training.datasets), ("validation", training.validation)):
+        for name in names:
+            _check_use(params, name, learnt, f"{where}.{key}", paired=True)
+        if missing := set(learnt) - {params.datasets[name].scale for name in names}:
+            raise InputError(f"{where}.{key}: none has scale {min(missing)}; MDSR learns {listed(learnt)}")
+    if not training.start:
+        raise InputError(f"{where}.start: empty; {layout.RANDOM_START} begins from random weights")
+
+
+def _check_use(params: Params, name: str, allowed: Collection[int], where: str, *, paired: bool) -> None:
     if name not in params.datasets:
         raise InputError(f"{where}: no row {name!r} in datasets; it has {listed(params.datasets)}")
     dataset = params.datasets[name]
-    if dataset.scale != scale:
-        raise InputError(f"{where}: datasets.{name} has scale {dataset.scale}, this row has scale {scale}")
+    if dataset.scale not in allowed:
+        raise InputError(
+            f"{where}: datasets.{name} has scale {dataset.scale}, this row has scale {listed(allowed)}"
+        )
     if paired and not dataset.hr:
         raise InputError(f"{where}: datasets.{name} has no hr pattern: nothing to compare with")

@@ -35,7 +35,7 @@ def run(
         options,
         source="official",
         training=[pairs],
-        validation=pairs,
+        validation=[pairs],
         partial=pairs.parent / partial,
         device="cpu",
     )

@@ -17,6 +17,13 @@ def test_half_of_the_cosine_is_half_of_the_rate_and_its_end_is_zero() -> None:
     assert 0 < learning_rate(109, OPTIONS) < 1e-6
 
 
+def test_stairs_halve_the_rate_as_published() -> None:
+    """Lim et al. 2017: 1e-4, halved at every 2e5 steps."""
+    published = TrainingOptions(steps=300_000, batch=16, patch=48, learning_rate=1e-4, halve_every=200_000)
+    rates = [learning_rate(step, published) for step in (0, 199_999, 200_000, 299_999)]
+    assert rates == pytest.approx([1e-4, 1e-4, 5e-5, 5e-5])
+
+
 def test_it_never_rises_after_the_warm_up() -> None:
     rates = [learning_rate(step, OPTIONS) for step in range(10, 110)]
     assert rates == sorted(rates, reverse=True)

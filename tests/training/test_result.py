@@ -43,14 +43,15 @@ def test_one_mdsr_file_holds_every_scale(tmp_path: Path, scale: int) -> None:
     assert all(torch.equal(tensor, expected[name]) for name, tensor in network.state_dict().items())
 
 
-def test_curve_is_a_table(tiny: Description, tmp_path: Path) -> None:
+def test_curves_are_tables(tiny: Description, tmp_path: Path) -> None:
     write_result(finished(tiny), tiny, source="official", out=tmp_path)
-    lines = (tmp_path / "curve.csv").read_text().splitlines()
-    assert lines == ["step,loss,lr,val_psnr_db", "4,9.5000,1.000e-03,30.2500", "8,7.2500,0.000e+00,29.0000"]
+    loss, validation = ((tmp_path / name).read_text() for name in ("loss.csv", "validation.csv"))
+    assert loss.splitlines() == ["step,loss,learning_rate", "4,9.5000,1.000e-03", "8,7.2500,0.000e+00"]
+    assert validation.splitlines() == ["step,psnr_db", "4,30.2500", "8,29.0000"]
 
 
 def test_equal_states_give_equal_bytes(tiny: Description, tmp_path: Path) -> None:
     for name in ("a", "b"):
         write_result(finished(tiny), tiny, source="official", out=tmp_path / name)
-    for file in ("weights.pt", "last.pt", "curve.csv"):
+    for file in ("weights.pt", "last.pt", "loss.csv", "validation.csv"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()

@@ -44,7 +44,7 @@ def test_200_steps_learn_the_photographs(sample: Path, tmp_path: Path) -> None:
         OPTIONS,
         source="official",
         training=[sample / "calibration"],
-        validation=sample / "evaluation",
+        validation=[sample / "evaluation"],
         partial=tmp_path / "partial",
         device="cpu",
     )

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from edsr_int8.checkpoints.match import Shape, foreign_shapes, require_match, shapes, tensor_names
 from edsr_int8.errors import InputError
-from edsr_int8.models.description import DIV2K_MEAN, Description
+from edsr_int8.models.description import DIV2K_MEAN, Description, scales
 
-MDSR_SCALES = (2, 3, 4)
 MEAN_SHAPES: dict[str, Shape] = {"weight": (3, 3, 1, 1), "bias": (3,)}
 MEAN_TOLERANCE = 1e-3  # grey levels
 
@@ -49,7 +48,7 @@ def mdsr_to_foreign(
 def expected_shapes(description: Description) -> dict[str, Shape]:
     """Every tensor of the file, those of MDSR's other scales included. InputError: no such network here."""
     expected = {name: tuple(shift.shape) for name, shift in _mean_shift(description).items()}
-    for scale in MDSR_SCALES if description.network == "mdsr" else (description.scale,):
+    for scale in scales(description):
         expected |= foreign_shapes(replace(description, scale=scale), foreign_name)
     return expected
 

@@ -22,6 +22,11 @@ class Description:
 SCALES = {"pixelshuffle": (2, 3, 4), "direct": (2, 3, 4), "none": (1,)}  # by up-sampler
 
 
+def scales(description: Description) -> tuple[int, ...]:
+    """Those that one checkpoint serves: MDSR has a branch for each, and `scale` says which one is meant."""
+    return SCALES["pixelshuffle"] if description.network == "mdsr" else (description.scale,)
+
+
 def check(description: Description) -> None:
     """Raise InputError, naming the field, its value and what is allowed, where this is no network's."""
     d = description

@@ -6,17 +6,12 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-from edsr_int8.checkpoints.official import MDSR_SCALES
 from edsr_int8.models.build import build
-from edsr_int8.models.description import DIV2K_MEAN, Description
+from edsr_int8.models.description import DIV2K_MEAN, Description, scales
 from edsr_int8.models.edsr import EDSR
 from edsr_int8.training.state import Weights
 
 SHARED = ("head", "body", "body_end", "tail")  # by MDSR's branches; `pre` and `upsample` are each one's own
-
-
-def scales(description: Description) -> tuple[int, ...]:
-    return MDSR_SCALES if description.network == "mdsr" else (description.scale,)
 
 
 class Branches(nn.ModuleDict):

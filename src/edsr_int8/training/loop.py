@@ -1,5 +1,6 @@
 """Training from pairs to weights: killed at any moment and called again, it goes on as if unbroken."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -10,9 +11,8 @@ import torch
 from edsr_int8.data.images import Image
 from edsr_int8.errors import InputError
 from edsr_int8.files import sha256
-from edsr_int8.models.description import Description
+from edsr_int8.models.description import Description, scales
 from edsr_int8.progress import bar
-from edsr_int8.training.branches import scales
 from edsr_int8.training.crops import check_patch, crops
 from edsr_int8.training.learner import Learner
 from edsr_int8.training.options import TrainingOptions
@@ -29,7 +29,7 @@ def train(
     *,
     source: str,
     training: Sequence[Path],
-    validation: Path,
+    validation: Sequence[Path],
     partial: Path,
     device: str = "",
 ) -> State:
@@ -38,12 +38,13 @@ def train(
     `state.best` are the averaged weights with the highest PSNR on `validation`. Every `validate_every`
     steps the state goes to the folder `partial`, where the next call finds it. `device` '' is a GPU where
     there is one. InputError, which begins with the row: data that do not fit, a loss that is no number, a
-    full disk; the last good checkpoint stays.
+    full disk; the last good checkpoint stays. At the end the decoded pixels go; the last checkpoint stays
+    for a caller who could not keep the weights.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         pixels = decode(training, scales=scales(description), store=partial / "training")
-        held = decode([validation], scales=scales(description), store=partial / "validation")
+        held = decode(validation, scales=scales(description), store=partial / "validation")
         check_patch(pixels, options.patch)
         learner = Learner(description, options, source=source, device=device)
         run = [asdict(description), asdict(options), pixels.contents, _start_hash(options)]
@@ -56,6 +57,8 @@ def train(
                 save(learner.state, run, partial / CHECKPOINT)
     except InputError as error:
         raise InputError(f"training.{row}: {error}") from None
+    for pixels_of in ("training", "validation"):
+        shutil.rmtree(partial / pixels_of)
     return learner.state
 
 

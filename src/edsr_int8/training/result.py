@@ -1,7 +1,9 @@
-"""What a finished training leaves: two checkpoints in the publisher's layout, and the curve."""
+"""What a finished training leaves: two checkpoints in the publisher's layout, and two curves."""
 
 import csv
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -16,15 +18,22 @@ from edsr_int8.training.state import State, Weights
 
 
 def write_result(state: State, description: Description, *, source: str, out: Path) -> None:
-    """Write out/{weights.pt,last.pt,curve.csv}: the best average, the last one, and how they came about."""
+    """Write out/{weights.pt,last.pt,loss.csv,validation.csv}: the best average, the last one, the curves.
+
+    A curve is a file of its own, since DVC plots one column of a file.
+    """
     with full_disk_explained(out), atomic_folder(out) as folder:
         for weights, name in ((state.best, "weights.pt"), (state.average, "last.pt")):
             write_foreign(_foreign(weights, source, description), source, folder / name)
-        with (folder / "curve.csv").open("w", newline="") as file:
-            rows = csv.writer(file, lineterminator="\n")
-            rows.writerow(("step", "loss", "lr", "val_psnr_db"))
-            for p in state.curve:
-                rows.writerow((p.step, f"{p.loss:.4f}", f"{p.learning_rate:.3e}", f"{p.val_psnr_db:.4f}"))
+        losses = [(p.step, f"{p.loss:.4f}", f"{p.learning_rate:.3e}") for p in state.curve]
+        _write_csv(folder / "loss.csv", ("step", "loss", "learning_rate"), losses)
+        scores = [(p.step, f"{p.val_psnr_db:.4f}") for p in state.curve]
+        _write_csv(folder / "validation.csv", ("step", "psnr_db"), scores)
+
+
+def _write_csv(path: Path, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
 
 
 def _foreign(weights: Weights, source: str, description: Description) -> dict[str, Tensor]:
