@@ -1,8 +1,13 @@
-"""Training steps a second: this project's loop against the plain loop of EDSR-PyTorch and BasicSR.
+"""Training steps a second: this project's loop against the loops of EDSR-PyTorch and BasicSR.
 
-The plain loop decodes a PNG pair for every crop, in one worker a core, and computes float32 in NCHW memory
-(EDSR-PyTorch's src/data/srdata.py with --ext img, BasicSR's paired_image_dataset.py with a disk back end;
-OpenCV decodes, as in BasicSR). Same network, batch, patch and images for both, in turns.
+Theirs decode a PNG pair for every crop in DataLoader workers and compute float32 in NCHW memory. Same
+network, batch, patch and images for all, in turns; no loop writes checkpoints or validates.
+  EDSR-PyTorch  src/data/srdata.py with --ext img: imageio reads both files (its default, --ext sep, keeps
+                every image decoded in a pickle of its own and reads that whole for every crop)
+  BasicSR       basicsr/data/paired_image_dataset.py with a disk back end: OpenCV decodes both files, and
+                the whole image becomes float32 in 0..1 before the crop
+  BasicSR, cut  the same on files of 480x480, into which a script of its cuts DIV2K beforehand
+Both take 6 workers by default; here they get one a core, above which PyTorch warns.
 
     python benchmarks/training_throughput.py            # minutes on 2 cores; a GPU is used where there is one
 
@@ -15,11 +20,13 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
+import imageio.v2 as imageio
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -40,16 +47,19 @@ BASELINE = Description("edsr", features=64, blocks=16, scale=2, res_scale=1.0, u
 # Lim et al. 2017, section 4.2; the x2 baseline of its table 1.
 RECIPE = TrainingOptions(steps=300_000, batch=16, patch=48, learning_rate=1e-4)
 HEIGHT, WIDTH = 1356, 2040
+CUT = 480  # BasicSR, scripts/data_preparation/extract_subimages.py
 
 
 def make_pairs(folder: Path, images: int) -> None:
+    """Whole images in folder/pairs, the cuts of each from its upper left in folder/cut."""
     make_sample(folder / "sample")
     photographs = [read_rgb(path) for path in sorted((folder / "sample").rglob("*.png"))]
     random = np.random.default_rng(0)
     for i in range(images):
         high = mosaic(photographs, random)
-        write_png(folder / "pairs" / "hr" / f"{i}.png", high)
-        write_png(folder / "pairs" / "lr" / f"{i}.png", reduce(high, 2))
+        for name, image in (("pairs", high), ("cut", high[:CUT, :CUT])):
+            write_png(folder / name / "hr" / f"{i}.png", np.ascontiguousarray(image))
+            write_png(folder / name / "lr" / f"{i}.png", reduce(image, 2))
 
 
 def mosaic(photographs: list[Image], random: np.random.Generator) -> Image:
@@ -64,19 +74,29 @@ def mosaic(photographs: list[Image], random: np.random.Generator) -> Image:
     return np.vstack([np.hstack([tile() for _ in range(6)]) for _ in range(4)])
 
 
+def as_edsr_pytorch(path: Path) -> Any:
+    return imageio.imread(path)
+
+
+def as_basicsr(path: Path) -> Any:
+    image = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    assert image is not None
+    return image.astype(np.float32) / 255.0  # BGR in 0..1: other values, the same time
+
+
 class PngPairs(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
     """What both upstream projects do for a sample: decode two files, cut, turn, make tensors."""
 
-    def __init__(self, folder: Path, patch: int, length: int) -> None:
-        self.pairs, self.patch, self.length = read_pairs(folder), patch, length
+    def __init__(self, folder: Path, read: Callable[[Path], Any]) -> None:
+        self.pairs, self.read = read_pairs(folder), read
 
     def __len__(self) -> int:
-        return self.length
+        return RECIPE.batch * RECIPE.steps
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         random = np.random.default_rng(index)
-        pair, patch = self.pairs[index % len(self.pairs)], self.patch
-        low, high = (cv2.imread(str(path), cv2.IMREAD_COLOR_RGB) for path in (pair.lr, pair.hr))
+        pair, patch = self.pairs[index % len(self.pairs)], RECIPE.patch
+        low, high = self.read(pair.lr), self.read(pair.hr or pair.lr)
         top, left = (random.integers(length - patch + 1) for length in low.shape[:2])
         turn = int(random.integers(8))
         return tuple(  # type: ignore[return-value]
@@ -89,12 +109,12 @@ class PngPairs(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         )
 
 
-def plain(folder: Path, device: str) -> Generator[None, None, None]:
+def theirs(folder: Path, read: Callable[[Path], Any], device: str) -> Generator[None, None, None]:
     """The upstream loop, one step each time it is asked."""
     torch.manual_seed(0)
     network = build(BASELINE).to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=RECIPE.learning_rate)
-    data = PngPairs(folder, RECIPE.patch, RECIPE.batch * RECIPE.steps)
+    data = PngPairs(folder, read)
     for low, high in torch.utils.data.DataLoader(data, RECIPE.batch, num_workers=os.cpu_count() or 1):
         loss = nn.functional.l1_loss(network(low.to(device)), high.to(device))
         optimizer.zero_grad()
@@ -134,13 +154,15 @@ def main() -> None:
     given = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     with tempfile.TemporaryDirectory() as temporary:
-        pairs, store = Path(temporary) / "pairs", Path(temporary) / "store"
+        pairs, cut, store = (Path(temporary) / name for name in ("pairs", "cut", "store"))
         make_pairs(Path(temporary), given.images)
         start = time.perf_counter()
         decode([pairs], scales=[2], store=store)
         decoding = (time.perf_counter() - start) / given.images
         loops = {
-            "plain": lambda: plain(pairs, device),
+            "EDSR-PyTorch": lambda: theirs(pairs, as_edsr_pytorch, device),
+            "BasicSR": lambda: theirs(pairs, as_basicsr, device),
+            "BasicSR, cut": lambda: theirs(cut, as_basicsr, device),
             "ours, float32": lambda: ours(pairs, store, "float32", device),
             "ours, bfloat16": lambda: ours(pairs, store, "bfloat16", device),
         }
@@ -151,9 +173,18 @@ def main() -> None:
         megabytes = statistics.mean(p.stat().st_size for p in (pairs / "hr").iterdir()) / 1e6
     print(f"{device}, {os.cpu_count()} cores; f64 b16 x2, batch {RECIPE.batch}, patch {RECIPE.patch}")
     print(f"{given.images} pairs {WIDTH}x{HEIGHT}, {megabytes:.1f} MB a PNG, {decoding:.2f} s to decode once")
+    print_times(times)
+
+
+def print_times(times: dict[str, list[float]]) -> None:
+    """Medians of the rounds; a ratio is the median of those within a round."""
     for name, taken in times.items():
-        ratio = statistics.median(p / t for p, t in zip(times["plain"], taken, strict=True))
-        print(f"{name:15} {statistics.median(taken):7.3f} s a step, {ratio:5.2f} times plain")
+        ratios = (
+            f"{statistics.median(o / t for o, t in zip(other, taken, strict=True)):5.2f} times {who}"
+            for who, other in times.items()
+            if name.startswith("ours") and not who.startswith("ours")
+        )
+        print(f"{name:15} {statistics.median(taken):7.3f} s a step", *ratios, sep=", ")
 
 
 if __name__ == "__main__":

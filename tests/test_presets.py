@@ -1,12 +1,14 @@
 """Every preset is valid, and its rows fit each other and the hashes that publishers put in file names."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from edsr_int8 import layout, params
 from edsr_int8.data.sources import file_name
+from edsr_int8.models.description import scales
 
 PRESETS = sorted((Path(__file__).resolve().parents[1] / "presets").glob("*.yaml"))
 
@@ -33,3 +35,16 @@ def test_a_hash_begins_as_the_file_name_says(preset: Path) -> None:
     for row in params.load(preset).downloads.values():
         named = re.search(r"-([0-9a-f]{8})\.pth?$", file_name(row.urls[0]))
         assert named is None or row.sha256.startswith(named[1])
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
+def test_trained_weights_come_from_a_row_of_that_network(preset: Path) -> None:
+    rows = params.load(preset)
+    made = {str(layout.training(key) / "weights.pt"): row for key, row in rows.training.items()}
+    used = {row.weights for row in rows.models.values()} | {row.start for row in rows.training.values()}
+    assert {path for path in used if path.startswith("build/")} <= made.keys()
+    for model in rows.models.values():
+        if row := made.get(model.weights):
+            assert model.source == row.source
+            assert model.scale in scales(params.description(row))
+            assert params.description(model) == replace(params.description(row), scale=model.scale)

@@ -52,6 +52,29 @@ def test_pixels_stay_on_disk(make_pairs: MakePairs, tmp_path: Path) -> None:
     assert np.shares_memory(store.memory, store.images(store.folders[0][0])[1])
 
 
+def test_decoding_holds_a_few_pairs_at_a_time(
+    make_pairs: MakePairs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read and not yet written is memory: at most DECODED_AHEAD pairs, however many there are."""
+    read: list[Path] = []
+    held: list[int] = []
+    scale = pixels._scale
+
+    def reading(path: Path) -> object:
+        read.append(path)
+        return read_rgb(path)
+
+    def writing(*pair: object) -> int:
+        held.append(len(read) - 2 * len(held))
+        return scale(*pair)
+
+    monkeypatch.setattr(pixels, "read_rgb", reading)
+    monkeypatch.setattr(pixels, "_scale", writing)
+    monkeypatch.setattr(pixels, "DECODED_AHEAD", 3)
+    decode([make_pairs(images=10)], scales=[2], store=tmp_path / "store")
+    assert len(held) == 10 and max(held) <= 2 * 3
+
+
 def test_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing: holds no lr"):
         decode([tmp_path / "nothing"], scales=[2], store=tmp_path / "store")

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from edsr_int8.data.images import Image
+from edsr_int8.metrics.protocols import PROTOCOLS, scored_pixels
 from edsr_int8.metrics.psnr import psnr_db
 from edsr_int8.training.branches import Branches
 from edsr_int8.training.pixels import Pixels
@@ -12,14 +13,13 @@ from edsr_int8.training.pixels import Pixels
 
 @torch.inference_mode()
 def validate(branches: Branches, pixels: Pixels, device: str) -> float:
-    """Mean PSNR in dB over the pairs: RGB, output rounded to uint8, a border of `scale` shaved."""
+    """Mean PSNR in dB over the pairs by the protocol `basicsr`, which every scale has."""
     scores = []
     for place in (place for folder in pixels.folders for place in folder):
         low, high = pixels.images(place)
-        output = branches.of(place.scale)(to_tensor(low[None], device))[0].permute(1, 2, 0)
-        image = output.clamp(0, 255).round().to(torch.uint8).cpu().numpy()
-        inner = slice(place.scale, -place.scale)
-        scores.append(psnr_db(image[inner, inner], high[inner, inner]))
+        output = branches.of(place.scale)(to_tensor(low[None], device))[0].permute(1, 2, 0).cpu().numpy()
+        scored = (scored_pixels(image, PROTOCOLS["basicsr"], place.scale) for image in (output, high))
+        scores.append(psnr_db(*scored))
     return float(np.mean(scores))
 
 
