@@ -7,7 +7,8 @@ network, batch, patch and images for all, in turns; no loop writes checkpoints o
   BasicSR       basicsr/data/paired_image_dataset.py with a disk back end: OpenCV decodes both files, and
                 the whole image becomes float32 in 0..1 before the crop
   BasicSR, cut  the same on files of 480x480, into which a script of its cuts DIV2K beforehand
-Both take 6 workers by default; here they get one a core, above which PyTorch warns.
+Both take 6 workers by default; here they get one a core, above which PyTorch warns. Beside the time of a
+step stands what it costs in core-seconds, workers included: what other work on the machine disturbs least.
 
     python benchmarks/training_throughput.py            # minutes on 2 cores; a GPU is used where there is one
 
@@ -47,6 +48,7 @@ BASELINE = Description("edsr", features=64, blocks=16, scale=2, res_scale=1.0, u
 # Lim et al. 2017, section 4.2; the x2 baseline of its table 1.
 RECIPE = TrainingOptions(steps=300_000, batch=16, patch=48, learning_rate=1e-4)
 HEIGHT, WIDTH = 1356, 2040
+CORES = len(os.sched_getaffinity(0))
 CUT = 480  # BasicSR, scripts/data_preparation/extract_subimages.py
 
 
@@ -87,11 +89,11 @@ def as_basicsr(path: Path) -> Any:
 class PngPairs(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
     """What both upstream projects do for a sample: decode two files, cut, turn, make tensors."""
 
-    def __init__(self, folder: Path, read: Callable[[Path], Any]) -> None:
-        self.pairs, self.read = read_pairs(folder), read
+    def __init__(self, folder: Path, read: Callable[[Path], Any], steps: int) -> None:
+        self.pairs, self.read, self.steps = read_pairs(folder), read, steps
 
     def __len__(self) -> int:
-        return RECIPE.batch * RECIPE.steps
+        return RECIPE.batch * self.steps
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         random = np.random.default_rng(index)
@@ -109,13 +111,13 @@ class PngPairs(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         )
 
 
-def theirs(folder: Path, read: Callable[[Path], Any], device: str) -> Generator[None, None, None]:
-    """The upstream loop, one step each time it is asked."""
+def theirs(folder: Path, read: Callable[[Path], Any], steps: int, device: str) -> Generator[None, None, None]:
+    """The upstream loop, one step each time it is asked; its workers decode for `steps`, and no more."""
     torch.manual_seed(0)
     network = build(BASELINE).to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=RECIPE.learning_rate)
-    data = PngPairs(folder, read)
-    for low, high in torch.utils.data.DataLoader(data, RECIPE.batch, num_workers=os.cpu_count() or 1):
+    data = PngPairs(folder, read, steps)
+    for low, high in torch.utils.data.DataLoader(data, RECIPE.batch, num_workers=CORES):
         loss = nn.functional.l1_loss(network(low.to(device)), high.to(device))
         optimizer.zero_grad()
         loss.backward()
@@ -133,8 +135,9 @@ def ours(folder: Path, store: Path, precision: str, device: str) -> Generator[No
         yield
 
 
-def seconds_a_step(loop: Generator[None, None, None], steps: int, device: str) -> float:
-    """After one step that starts the workers and is not counted."""
+def step_cost(loop: Generator[None, None, None], steps: int, device: str) -> tuple[float, float]:
+    """(seconds, core-seconds) a step; the first, which starts the workers, counts for the latter only."""
+    cores_before = core_seconds()
     next(loop)
     start = time.perf_counter()
     for _ in range(steps):
@@ -143,7 +146,13 @@ def seconds_a_step(loop: Generator[None, None, None], steps: int, device: str) -
         torch.cuda.synchronize()
     taken = time.perf_counter() - start
     loop.close()
-    return taken / steps
+    return taken / steps, (core_seconds() - cores_before) / (steps + 1)
+
+
+def core_seconds() -> float:
+    """Of this process and of the workers that have ended."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 def main() -> None:
@@ -152,7 +161,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=6, help="steps a round")
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device, steps = "cuda" if torch.cuda.is_available() else "cpu", given.steps + 1
     with tempfile.TemporaryDirectory() as temporary:
         pairs, cut, store = (Path(temporary) / name for name in ("pairs", "cut", "store"))
         make_pairs(Path(temporary), given.images)
@@ -160,31 +169,33 @@ def main() -> None:
         decode([pairs], scales=[2], store=store)
         decoding = (time.perf_counter() - start) / given.images
         loops = {
-            "EDSR-PyTorch": lambda: theirs(pairs, as_edsr_pytorch, device),
-            "BasicSR": lambda: theirs(pairs, as_basicsr, device),
-            "BasicSR, cut": lambda: theirs(cut, as_basicsr, device),
+            "EDSR-PyTorch": lambda: theirs(pairs, as_edsr_pytorch, steps, device),
+            "BasicSR": lambda: theirs(pairs, as_basicsr, steps, device),
+            "BasicSR, cut": lambda: theirs(cut, as_basicsr, steps, device),
             "ours, float32": lambda: ours(pairs, store, "float32", device),
             "ours, bfloat16": lambda: ours(pairs, store, "bfloat16", device),
         }
-        times: dict[str, list[float]] = {name: [] for name in loops}
+        costs: dict[str, list[tuple[float, float]]] = {name: [] for name in loops}
+        megabytes = statistics.mean(p.stat().st_size for p in (pairs / "hr").iterdir()) / 1e6
+        print(f"{device}, {CORES} cores; f64 b16 x2, batch {RECIPE.batch}, patch {RECIPE.patch}")
+        print(f"{given.images} pairs {WIDTH}x{HEIGHT}, {megabytes:.1f} MB a PNG, {decoding:.2f} s to decode")
         for _ in range(given.rounds):
             for name, loop in loops.items():
-                times[name].append(seconds_a_step(loop(), given.steps, device))
-        megabytes = statistics.mean(p.stat().st_size for p in (pairs / "hr").iterdir()) / 1e6
-    print(f"{device}, {os.cpu_count()} cores; f64 b16 x2, batch {RECIPE.batch}, patch {RECIPE.patch}")
-    print(f"{given.images} pairs {WIDTH}x{HEIGHT}, {megabytes:.1f} MB a PNG, {decoding:.2f} s to decode once")
-    print_times(times)
+                costs[name].append(step_cost(loop(), given.steps, device))
+    for measure, unit in enumerate(("seconds", "core-seconds")):
+        print_costs({name: [cost[measure] for cost in some] for name, some in costs.items()}, unit)
 
 
-def print_times(times: dict[str, list[float]]) -> None:
+def print_costs(costs: dict[str, list[float]], unit: str) -> None:
     """Medians of the rounds; a ratio is the median of those within a round."""
-    for name, taken in times.items():
-        ratios = (
+    print(f"{unit} a step")
+    for name, taken in costs.items():
+        ratios = [
             f"{statistics.median(o / t for o, t in zip(other, taken, strict=True)):5.2f} times {who}"
-            for who, other in times.items()
+            for who, other in costs.items()
             if name.startswith("ours") and not who.startswith("ours")
-        )
-        print(f"{name:15} {statistics.median(taken):7.3f} s a step", *ratios, sep=", ")
+        ]
+        print(f"  {name:15} {statistics.median(taken):7.3f}", *ratios, sep="  ")
 
 
 if __name__ == "__main__":
