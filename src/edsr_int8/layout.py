@@ -10,7 +10,10 @@ RESULTS = Path("results")
 SAMPLE = BUILD / "sample"
 
 # Names that a model or precision row may not take: their folders would be the pipeline's own.
-RESERVED_MODELS = ("datasets", "partial", "probe", "sample", "scores", "selected", "timings", "training")
+RESERVED_MODELS = (
+    *("agreement", "bundle", "datasets", "partial", "probe"),
+    *("sample", "scores", "selected", "timings", "training"),
+)
 RESERVED_PRECISIONS = ("export", "images", "network", "observe")
 
 
@@ -74,6 +77,16 @@ def outputs(model: str, precision_name: str, target: str) -> Path:
 def scores(model: str, precision_name: str, target: str) -> Path:
     """scores.json and the crops that the page shows."""
     return BUILD / "scores" / model / precision_name / target
+
+
+def agreement(model: str, precision_name: str) -> Path:
+    """How far each target's images are from those of exact integer arithmetic."""
+    return BUILD / "agreement" / model / f"{precision_name}.json"
+
+
+def bundle(model: str) -> Path:
+    """What the vendor's compiler takes, or a README.md that says why there is none."""
+    return BUILD / "bundle" / model
 
 
 def timing(model: str, precision_name: str, target: str) -> Path:

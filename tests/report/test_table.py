@@ -122,3 +122,28 @@ def test_terminal_table_is_aligned_and_says_why_once(models, scores):
     lines = table.as_text(table.quality(models, scores)).splitlines()
     assert len({len(line) for line in lines[:6]}) == 1  # heading, rule and four rows
     assert lines[6:] == [f"openvino: {scores['net', 'fp32', 'openvino']['status']}"]
+
+
+def test_agreement_with_exact_integers_goes_by_the_images_that_a_protocol_scores() -> None:
+    protocols = ("official", "card")
+    score = scored(33.0)["datasets"]["photos"]["official"]
+    both = {"status": "ok", "facts": facts(), "datasets": {"photos": dict.fromkeys(protocols, score)}}
+    both["agreement"] = {
+        "evaluation/photos": {"equal_share": 0.9991, "max_difference": 2},
+        "card/photos": {"equal_share": 1.0, "max_difference": 0},
+    }
+    rows = table.quality(
+        {"net": model(protocols=protocols, shape=(8, 8))}, {("net", "int8", "onnxruntime"): both}
+    )
+    found = [(row["integer_equal_share"], row["integer_max_difference"]) for row in rows]
+    assert found == [(0.9991, 2), (1.0, 0)]
+
+
+def test_a_target_without_images_for_a_protocol_says_so_in_that_row_alone() -> None:
+    protocols = ("official", "card")
+    score = scored(33.0)["datasets"]["photos"]["official"]
+    why = {"unavailable": "the target gives no evaluation images"}
+    vacc = {"status": "ok", "facts": facts(), "datasets": {"photos": {"official": why, "card": score}}}
+    rows = table.quality({"net": model(protocols=protocols, shape=(8, 8))}, {("net", "int8", "vacc"): vacc})
+    assert [row["status"] for row in rows] == ["unavailable: the target gives no evaluation images", "ok"]
+    assert [row["psnr_db"] for row in rows] == [None, 33.0]

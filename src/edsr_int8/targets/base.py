@@ -19,6 +19,7 @@ MODULES = {
     "openvino": "ov",
     "tensorrt": "ort",  # one of its execution providers
     "torch": "pytorch",
+    "vacc": "vacc",
 }
 
 # Instructions that change what a runtime computes, not just how fast: int8 dot products without
