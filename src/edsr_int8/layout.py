@@ -94,4 +94,10 @@ def timing(model: str, precision_name: str, target: str) -> Path:
 
 
 def probe(target: str) -> Path:
+    """Which runtime a `targets` row finds here, and what of this machine changes its results."""
     return BUILD / "probe" / f"{target}.json"
+
+
+def code(stage: str) -> Path:
+    """Every file of the repository that the stage's script may run, and its hash."""
+    return BUILD / "probe" / "code" / f"{stage}.json"
