@@ -53,8 +53,8 @@ class Contender:
     model: Path = field(compare=False)
 
 
-def build(name: str, shared: Path, folder: Path) -> dict[str, Path]:
-    """The fp32 and the int8 build of a network."""
+def build(description: Description, weights: Path | None, folder: Path) -> dict[str, Path]:
+    """The fp32 and the int8 build of a network; random weights where it has none."""
     import torch
 
     from edsr_int8.checkpoints.convert import convert, load_network
@@ -66,8 +66,7 @@ def build(name: str, shared: Path, folder: Path) -> dict[str, Path]:
     from edsr_int8.quantization.observe import observe
     from edsr_int8.quantization.quantize import quantize
 
-    description, weights = NETWORKS[name], shared / "weights" / WEIGHTS.get(name, "none")
-    if weights.is_file():
+    if weights and weights.is_file():
         convert(weights, "official", description, folder / "network")
         graph = float_graph(*load_network(folder / "network"))
     else:
@@ -86,18 +85,15 @@ def build(name: str, shared: Path, folder: Path) -> dict[str, Path]:
     write_png(folder / "noise.png", noise)
     observe(folder / "float.onnx", [folder / "noise.png"], folder / "histograms.npz")
     quantize(folder / "float.onnx", folder / "histograms.npz", folder / "int8")
-    builds = {"fp32": folder / "uint8.onnx", "int8": folder / "int8" / "model.onnx"}
-    if importlib.util.find_spec("nncf"):
-        builds[NNCF] = nncf_build(folder / "uint8.onnx", noise, folder / "nncf.xml")
-    return builds
+    return {"fp32": folder / "uint8.onnx", "int8": folder / "int8" / "model.onnx"}
 
 
-def nncf_build(model: Path, image: np.ndarray, path: Path) -> Path:
+def nncf_build(model: Path, path: Path) -> Path:
     """NNCF's own int8 graph of the same network, by its defaults."""
     import nncf
     import openvino
 
-    planes = np.ascontiguousarray(image.transpose(2, 0, 1)[None])
+    planes = np.random.default_rng(0).integers(0, 256, (1, 3, 64, 64), dtype=np.uint8)
     quantized = nncf.quantize(openvino.Core().read_model(model), nncf.Dataset([planes]), subset_size=1)
     openvino.save_model(quantized, path, compress_to_fp16=False)
     return path
@@ -134,7 +130,11 @@ def contenders(options: argparse.Namespace, folder: Path) -> list[Contender]:
     for name, description in NETWORKS.items():
         (folder / name).mkdir()
         macs = macs_per_pixel(description) * options.height * options.width
-        for precision, model in build(name, options.shared, folder / name).items():
+        weights = options.shared / "weights" / WEIGHTS[name] if name in WEIGHTS else None
+        builds = build(description, weights, folder / name)
+        if importlib.util.find_spec("nncf") and "openvino" in targets:
+            builds[NNCF] = nncf_build(builds["fp32"], folder / name / "nncf.xml")
+        for precision, model in builds.items():
             on = ["openvino"] if precision == NNCF else targets
             found += [Contender(name, precision, target, shape, macs, model) for target in on]
     for precision in PRECISIONS:
