@@ -112,7 +112,8 @@ class Vacc:
 
 def fails_on_card(network: Description) -> bool:
     """Measured by the vendor: EDSR_x3, EDSR_x4 and EDSR_baseline_x3 do, EDSR_baseline_x4 does not."""
-    return network.scale == 3 or (network.scale == 4 and network.features >= 256)
+    large = network.features >= 256
+    return network.upsampler == "pixelshuffle" and (network.scale == 3 or (network.scale == 4 and large))
 
 
 def compile_and_run(job: CardJob, bundle: Path) -> None:
