@@ -79,7 +79,7 @@ def _missing_outputs(params: Params, root: Path) -> list[str]:
         key: row.provider for key, row in params.targets.items() if row.runtime == "vacc" and row.provider
     }
     return [
-        f"params.yaml: targets.{key}.provider: {name} is not there yet; this target's rows will be unavailable"
+        f"params.yaml: targets.{key}.provider: {name} is not there yet: its rows will be unavailable"
         for key, name in rows.items()
         if not (root / name).is_dir()
     ]
