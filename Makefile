@@ -23,5 +23,5 @@ lint: $(VENV)/installed
 $(VENV)/installed: pyproject.toml constraints.txt
 	@echo "installing into $(VENV) (a minute or two)"
 	$(PYTHON) -m venv $(VENV)
-	pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	pip install --quiet --constraint constraints.txt --editable '.[dev,openvino]'
 	touch $@

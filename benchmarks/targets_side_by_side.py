@@ -4,13 +4,15 @@
                                               [--targets onnxruntime,openvino] [--shared ../shared]
 
 Two EDSR x2 networks: r8f64, trained, from --shared (random weights where that is missing), and one of 16
-blocks with random weights. Each build has a process of its own, which sleeps while the others have
+blocks with random weights; where NNCF is installed also its int8 graphs of the same networks, on OpenVINO.
+Each build has a process of its own, which sleeps while the others have
 their turn; each turn is one whole image, untiled. Figures are medians over --runs turns, after one that
 does not count. The GEMM rate is the best that any of the targets reaches on 2048^3, measured in the same
 turns: uint8 x int8 -> uint8 beside int8 builds, float32 beside fp32 ones.
 """
 
 import argparse
+import importlib.util
 import math
 import os
 import tempfile
@@ -37,6 +39,7 @@ NETWORKS = {
 }
 WEIGHTS = {"r8f64x2": "edsr_r8f64x2_official.pt"}
 PRECISIONS = ("fp32", "int8")
+NNCF = "nncf"
 UNBOUNDED_MB = 2**20
 
 
@@ -50,8 +53,8 @@ class Contender:
     model: Path = field(compare=False)
 
 
-def build(name: str, shared: Path, folder: Path) -> dict[str, Path]:
-    """The fp32 and the int8 build of a network."""
+def build(description: Description, weights: Path | None, folder: Path) -> dict[str, Path]:
+    """The fp32 and the int8 build of a network; random weights where it has none."""
     import torch
 
     from edsr_int8.checkpoints.convert import convert, load_network
@@ -63,8 +66,7 @@ def build(name: str, shared: Path, folder: Path) -> dict[str, Path]:
     from edsr_int8.quantization.observe import observe
     from edsr_int8.quantization.quantize import quantize
 
-    description, weights = NETWORKS[name], shared / "weights" / WEIGHTS.get(name, "none")
-    if weights.is_file():
+    if weights and weights.is_file():
         convert(weights, "official", description, folder / "network")
         graph = float_graph(*load_network(folder / "network"))
     else:
@@ -84,6 +86,17 @@ def build(name: str, shared: Path, folder: Path) -> dict[str, Path]:
     observe(folder / "float.onnx", [folder / "noise.png"], folder / "histograms.npz")
     quantize(folder / "float.onnx", folder / "histograms.npz", folder / "int8")
     return {"fp32": folder / "uint8.onnx", "int8": folder / "int8" / "model.onnx"}
+
+
+def nncf_build(model: Path, path: Path) -> Path:
+    """NNCF's own int8 graph of the same network, by its defaults."""
+    import nncf
+    import openvino
+
+    planes = np.random.default_rng(0).integers(0, 256, (1, 3, 64, 64), dtype=np.uint8)
+    quantized = nncf.quantize(openvino.Core().read_model(model), nncf.Dataset([planes]), subset_size=1)
+    openvino.save_model(quantized, path, compress_to_fp16=False)
+    return path
 
 
 def gemm(precision: str, folder: Path) -> Path:
@@ -117,8 +130,13 @@ def contenders(options: argparse.Namespace, folder: Path) -> list[Contender]:
     for name, description in NETWORKS.items():
         (folder / name).mkdir()
         macs = macs_per_pixel(description) * options.height * options.width
-        for precision, model in build(name, options.shared, folder / name).items():
-            found += [Contender(name, precision, target, shape, macs, model) for target in targets]
+        weights = options.shared / "weights" / WEIGHTS[name] if name in WEIGHTS else None
+        builds = build(description, weights, folder / name)
+        if importlib.util.find_spec("nncf") and "openvino" in targets:
+            builds[NNCF] = nncf_build(builds["fp32"], folder / name / "nncf.xml")
+        for precision, model in builds.items():
+            on = ["openvino"] if precision == NNCF else targets
+            found += [Contender(name, precision, target, shape, macs, model) for target in on]
     for precision in PRECISIONS:
         model = gemm(precision, folder)
         found += [Contender("gemm", precision, target, (GEMM, GEMM), GEMM**3, model) for target in targets]
@@ -169,7 +187,8 @@ def report(seconds: dict[Contender, float]) -> None:
     print(f"{'ms':>39s}{'GOP/s':>9s}{'of GEMM':>9s}{'over fp32':>11s}")
     for contender, s in seconds.items():
         fp32 = seconds.get(replace(contender, precision="fp32", model=Path()), math.nan)
-        share = rates[contender] / max(peaks[contender.precision], default=math.nan)
+        kind = "fp32" if contender.precision == "fp32" else "int8"
+        share = rates[contender] / max(peaks[kind], default=math.nan)
         name = f"{contender.subject:10s}{contender.precision:6s}{contender.target:13s}"
         print(f"{name}{1e3 * s:10.1f}{rates[contender]:9.0f}{share:9.0%}{fp32 / s:11.2f}")
 

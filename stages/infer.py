@@ -1,18 +1,29 @@
 """A build on a target -> build/<model>/<precision>/<target>: what it makes of the evaluation images."""
 
+from functools import partial
+
 from edsr_int8 import layout
+from edsr_int8.checkpoints.facts import read_facts
 from edsr_int8.params import Params, row
 from edsr_int8.targets.infer import infer as infer_images
+from edsr_int8.targets.infer import with_status
+from edsr_int8.targets.vacc import Vacc, card_job
 from stages.run import run
 from stages.target import open_row
 
 
 def infer(params: Params, model: str, precision: str, target: str) -> None:
-    wanted, images = row(params.models, model, "models"), layout.images(model)
-    folders = [images / kind / name for kind in ("evaluation", "card") for name in wanted.evaluation]
+    names, images = row(params.models, model, "models").evaluation, layout.images(model)
+    build, out = layout.onnx(model, precision), layout.outputs(model, precision, target)
+    opened = open_row(params, target)
+    if isinstance(opened, Vacc):
+        facts, float_model = read_facts(layout.network(model)), layout.export(model) / "float.onnx"
+        job = card_job(model, facts, build, float_model, images, names)
+        with_status(partial(opened.run, job), out)
+        return
+    folders = [images / kind / name for kind in ("evaluation", "card") for name in names]
     datasets = {str(folder.relative_to(images)): folder for folder in folders if folder.is_dir()}
-    out = layout.outputs(model, precision, target)
-    infer_images(open_row(params, target), layout.onnx(model, precision), datasets, out)
+    infer_images(opened, build, datasets, out)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""build/scores and build/timings -> results/: the table, the timings, the metrics, the plots and the page."""
+"""build/{scores,agreement,timings} -> results/: the table, the timings, the metrics, the plots, the page."""
 
 from itertools import product
 
@@ -13,6 +13,9 @@ def report(params: Params) -> None:
     builds = list(product(params.models, params.precisions, params.targets))
     crops = {build: layout.scores(*build) for build in builds}
     scores = {build: read_json(folder / "scores.json") for build, folder in crops.items()}
+    for model, precision, target in builds:
+        agreement = read_json(layout.agreement(model, precision)).get(target, {})
+        scores[model, precision, target]["agreement"] = agreement
     timings = {build: read_json(layout.timing(*build)) for build in builds}
     write_report(layout.RESULTS, params.models, scores, timings, crops)
 

@@ -128,6 +128,13 @@ def test_check_says_it_before_anything_runs(project: Project) -> None:
     says(text, "error: params.yaml: models.tiny_x2.weights", "../weights/x2.pt is not there", "absolute path")
 
 
+def test_check_names_outputs_of_the_card_that_are_not_there(project: Project) -> None:
+    row = {"runtime": "vacc", "provider": "from_the_card", "threads": 0, "memory_budget_mb": 1}
+    project.set("targets.card", row)
+    text = project.run("python", "-m", "edsr_int8", "check")
+    says(text, "warning: params.yaml: targets.card.provider: from_the_card is not there yet")
+
+
 def test_a_stage_that_fails_stops_dvc_and_what_was_good_stays(project: Project) -> None:
     project.repro()
     good = (project.folder / "results" / "table.csv").read_bytes()

@@ -74,6 +74,26 @@ def save(
     path.write_bytes(model.SerializeToString())
 
 
+def write_float(path: Path, *, scale: int) -> None:
+    """A float graph of grey levels, `image` to `output`: the mean taken off, one convolution, a shuffle."""
+    weight = np.random.default_rng(0).normal(0, 0.1, (3 * scale**2, 3, 3, 3)).astype(np.float32)
+    constants = {"mean": np.full((1, 3, 1, 1), 110, np.float32), "weight": weight}
+    nodes = [
+        helper.make_node("Sub", ["image", "mean"], ["x"]),
+        helper.make_node("Conv", ["x", "weight"], ["y"], pads=[1, 1, 1, 1]),
+        helper.make_node("DepthToSpace", ["y"], ["z"], blocksize=scale, mode="CRD"),
+        helper.make_node("Add", ["z", "mean"], ["output"]),
+    ]
+    ends = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, None, None])
+        for name in ("image", "output")
+    ]
+    tensors = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "float", ends[:1], ends[1:], tensors)
+    model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)])
+    path.write_bytes(model.SerializeToString())
+
+
 def write_foreign(path: Path) -> None:
     """A build with an operation that no runtime has."""
     save(path, [helper.make_node("Unheard", ["image"], ["output"], domain="nowhere")], {})

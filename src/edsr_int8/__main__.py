@@ -1,8 +1,9 @@
-"""The command line: `edsr-int8 check`, `edsr-int8 summary`."""
+"""The command line: `edsr-int8 check`, `edsr-int8 summary`, `edsr-int8 apply`."""
 
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from edsr_int8 import check, layout, params
 from edsr_int8.errors import InputError
@@ -16,12 +17,38 @@ def main(arguments: list[str] | None = None) -> int:
     command.set_defaults(run=_check)
     command = commands.add_parser("summary", help="print the table of the last run")
     command.set_defaults(run=_summary)
+    _add_apply(commands)
     options = parser.parse_args(arguments)
     try:
         return options.run(options)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
+    except OSError as error:
+        print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+    return 1
+
+
+def _add_apply(commands: Any) -> None:
+    command = commands.add_parser("apply", help="put one picture of any shape through a build, in tiles")
+    command.add_argument("model", type=Path, help="a build: build/<model>/<precision>/model.onnx")
+    command.add_argument("source", type=Path, help="the picture: PNG, JPEG, BMP, TIFF or WebP, 8 bits")
+    command.add_argument("destination", type=Path, help="where the result goes: a .png file")
+    command.add_argument("--target", default="onnxruntime", help="runtime (default: %(default)s)")
+    command.add_argument("--provider", default="", help="its execution provider or device")
+    command.add_argument("--threads", type=int, default=0, help="0, the default: all cores")
+    command.add_argument("--memory-budget-mb", type=int, default=2048, help="default: %(default)s")
+    command.set_defaults(run=_apply)
+
+
+def _apply(given: argparse.Namespace) -> int:
+    from edsr_int8.targets.apply import apply_image  # the other commands do not wait for it
+    from edsr_int8.targets.base import TargetOptions
+
+    if given.threads < 0:
+        raise InputError(f"--threads: {given.threads} is below 0; give 0 for all cores")
+    options = TargetOptions(given.target, given.provider, given.threads, given.memory_budget_mb)
+    apply_image(given.model, given.source, given.destination, options)
+    return 0
 
 
 def _check(_: argparse.Namespace) -> int:

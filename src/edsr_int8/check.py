@@ -25,12 +25,13 @@ def plan(params: Params, root: Path) -> Plan:
     disk_bytes = 2 * fetch_bytes + _output_bytes(params, root)
     free_bytes = shutil.disk_usage(root).free
     problems = _missing(params, root)
+    warnings = [*_warnings(params), *_missing_outputs(params, root)]
     if disk_bytes > free_bytes:
         problems.append(
             f"disk: needs about {disk_bytes / 1e9:.1f} GB, {free_bytes / 1e9:.1f} GB are free; make room"
         )
     unknown = tuple(key for key, row in wanted.items() if not row.bytes)
-    return Plan(tuple(problems), tuple(_warnings(params)), fetch_bytes, unknown, disk_bytes, free_bytes)
+    return Plan(tuple(problems), tuple(warnings), fetch_bytes, unknown, disk_bytes, free_bytes)
 
 
 def _paths(params: Params) -> list[tuple[str, str]]:
@@ -70,6 +71,18 @@ def _warnings(params: Params) -> list[str]:
         f"params.yaml: {key}: {name} is relative and leaves the repository: queued experiments run in a copy "
         "of the repository and need an absolute path"
         for key, name in outside
+    ]
+
+
+def _missing_outputs(params: Params, root: Path) -> list[str]:
+    """Rows of the vendor's card whose outputs are still to be copied back: the rest of the run goes on."""
+    rows = {
+        key: row.provider for key, row in params.targets.items() if row.runtime == "vacc" and row.provider
+    }
+    return [
+        f"params.yaml: targets.{key}.provider: {name} is not there yet: its rows will be unavailable"
+        for key, name in rows.items()
+        if not (root / name).is_dir()
     ]
 
 

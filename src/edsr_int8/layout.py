@@ -11,7 +11,10 @@ SAMPLE = BUILD / "sample"
 RANDOM_START = Path("data/weights/random")  # names no weights: DVC wants a file that is there
 
 # Names that a model or precision row may not take: their folders would be the pipeline's own.
-RESERVED_MODELS = ("datasets", "partial", "probe", "sample", "scores", "selected", "timings", "training")
+RESERVED_MODELS = (
+    *("agreement", "bundle", "datasets", "partial", "probe"),
+    *("sample", "scores", "selected", "timings", "training"),
+)
 RESERVED_PRECISIONS = ("export", "images", "network", "observe")
 
 
@@ -77,9 +80,25 @@ def scores(model: str, precision_name: str, target: str) -> Path:
     return BUILD / "scores" / model / precision_name / target
 
 
+def agreement(model: str, precision_name: str) -> Path:
+    """How far each target's images are from those of exact integer arithmetic."""
+    return BUILD / "agreement" / model / f"{precision_name}.json"
+
+
+def bundle(model: str) -> Path:
+    """What the vendor's compiler takes, or a README.md that says why there is none."""
+    return BUILD / "bundle" / model
+
+
 def timing(model: str, precision_name: str, target: str) -> Path:
     return BUILD / "timings" / model / precision_name / target / "timing.json"
 
 
 def probe(target: str) -> Path:
+    """Which runtime a `targets` row finds here, and what of this machine changes its results."""
     return BUILD / "probe" / f"{target}.json"
+
+
+def code(stage: str) -> Path:
+    """Every file of the repository that the stage's script may run, and its hash."""
+    return BUILD / "probe" / "code" / f"{stage}.json"

@@ -15,7 +15,7 @@ from edsr_int8.models.description import Description, check, scales
 from edsr_int8.schema import OneOf, Within, listed, record
 
 PROTOCOLS = ("official", "basicsr", "benchmark_y", "card")
-RUNTIMES = ("onnxruntime", "openvino", "integer", "torch", "tensorrt")
+RUNTIMES = ("onnxruntime", "openvino", "integer", "torch", "tensorrt", "vacc")
 NATIVE_SHAPE = (256, 256)  # height, width that costs are given at where a row's shape is native
 # Published figures that a model row may carry, shown beside ours: of the fp32 network or of its int8 build,
 # under one protocol (`card_int8_psnr_db`) or, with no protocol named, under all.

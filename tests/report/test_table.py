@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from edsr_int8.errors import InputError
+from edsr_int8.params import Model
 from edsr_int8.report import table
 
 CONTRACT = (
@@ -122,3 +123,28 @@ def test_terminal_table_is_aligned_and_says_why_once(models, scores):
     lines = table.as_text(table.quality(models, scores)).splitlines()
     assert len({len(line) for line in lines[:6]}) == 1  # heading, rule and four rows
     assert lines[6:] == [f"openvino: {scores['net', 'fp32', 'openvino']['status']}"]
+
+
+def both_protocols(models: dict[str, Model]) -> dict[str, Model]:
+    return {"net": replace(models["net"], protocols=("official", "card"), shape=(8, 8))}
+
+
+def test_agreement_with_exact_integers_goes_by_the_images_that_a_protocol_scores(models, scores) -> None:
+    build = scores["net", "int8", "onnxruntime"]
+    build["datasets"]["photos"]["card"] = build["datasets"]["photos"]["official"]
+    build["agreement"] = {
+        "evaluation/photos": {"equal_share": 0.9991, "max_difference": 2},
+        "card/photos": {"equal_share": 1.0, "max_difference": 0},
+    }
+    rows = table.quality(both_protocols(models), {("net", "int8", "onnxruntime"): build})
+    found = [(row["integer_equal_share"], row["integer_max_difference"]) for row in rows]
+    assert found == [(0.9991, 2), (1.0, 0)]
+
+
+def test_a_target_without_images_for_a_protocol_says_so_in_that_row_alone(models, scores) -> None:
+    build = scores["net", "int8", "onnxruntime"]
+    score, why = build["datasets"]["photos"]["official"], "the target gives no evaluation images"
+    build["datasets"]["photos"] = {"official": {"unavailable": why}, "card": score}
+    rows = table.quality(both_protocols(models), {("net", "int8", "vacc"): build})
+    assert [row["status"] for row in rows] == ["unavailable: the target gives no evaluation images", "ok"]
+    assert [row["psnr_db"] for row in rows] == [None, score["psnr_db"]]

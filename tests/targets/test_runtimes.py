@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from edsr_int8.errors import InputError
+from edsr_int8.targets import base
 from edsr_int8.targets.base import TargetOptions, Unavailable, open_target
+from edsr_int8.targets.upscale import open_build
 from tiny_build import Tiny, photograph
+from tiny_qdq import write_edsr
 
 
 def target(runtime: str, provider: str = ""):
@@ -114,3 +117,19 @@ def test_a_missing_openvino_comes_with_the_remedy(monkeypatch: pytest.MonkeyPatc
 def test_an_unknown_runtime_is_refused_with_those_known() -> None:
     with pytest.raises(InputError, match=r"'tflite' is unknown; known are .*onnxruntime"):
         target("tflite")
+
+
+def test_a_cpu_whose_int8_sums_overflow_is_refused_or_made_safe(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write_edsr(tmp_path / "model.onnx")
+    image = photograph(20, 30)
+    exact = open_build(target("integer"), tmp_path / "model.onnx")(image)
+    monkeypatch.setattr(base, "_cpuinfo", lambda: "flags : avx2 fma")
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    assert base.saturates()
+    assert np.array_equal(open_build(target("onnxruntime"), tmp_path / "model.onnx")(image), exact)
+    with pytest.raises(Unavailable, match=r"16 bits on this CPU, which has no VNNI.*; use onnxruntime"):
+        open_build(target("openvino"), tmp_path / "model.onnx")
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    assert not base.saturates()

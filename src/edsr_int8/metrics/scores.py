@@ -47,7 +47,10 @@ def score_build(
     for dataset in datasets:
         for kind in (CARD, NATIVE):  # the crops of the native images stay, where there are both
             wanted = [PROTOCOLS[name] for name in protocols if PROTOCOLS[name].fixed_shape == (kind == CARD)]
-            if wanted:
+            if wanted and not (outputs / kind).is_dir():  # the vendor's card runs its fixed shape only
+                why = {"unavailable": f"the target gives no {kind} images"}
+                scores.setdefault(dataset, {}).update({protocol.name: why for protocol in wanted})
+            elif wanted:
                 folders = _folders(images, outputs, fp32, f"{kind}/{dataset}")
                 scores.setdefault(dataset, {}).update(evaluate(folders, protocols=wanted, scale=scale))
                 _write_crops(crops(folders, scale=scale), out, dataset)

@@ -7,10 +7,13 @@ from typing import Any
 
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic
+from edsr_int8.metrics.protocols import PROTOCOLS
 from edsr_int8.params import REFERENCE_PRECISION, REFERENCE_TARGET, Model
 
 Key = tuple[str, str, str]  # model, precision, target: the name of a build
-Scores = Mapping[Key, Mapping[str, Any]]  # scores.json of every build, in the order of the rows
+# scores.json of every build, in the order of the rows; under `agreement` how its images compare with those
+# of exact integer arithmetic.
+Scores = Mapping[Key, Mapping[str, Any]]
 Row = dict[str, Any]  # column -> value; None is an empty cell
 
 # Columns in their order, each with the format of its values.
@@ -33,6 +36,8 @@ QUALITY = {
     "gmacs": ".3f",
     "model_mb": ".3f",
     "status": "",
+    "integer_equal_share": ".6f",
+    "integer_max_difference": "d",
     "card_flops_g": ".3f",
     "reference_psnr_db": ".3f",
     "reference_ssim": ".3f",
@@ -95,26 +100,39 @@ def _quality_row(model: Model, scores: Scores, key: Key, dataset: str, protocol:
         "shape": shape_text(model.shape),
         **{name: score.get(name) for name in ("images", *FIGURES)},
         "psnr_drop_db": fp32["psnr_db"] - score["psnr_db"] if fp32 and score else None,
+        **_agreement(scores[key], dataset, protocol),
         "params_m": _scaled(facts.get("params"), 1e6),
         "gmacs": facts.get("gmacs"),
         "model_mb": _scaled(facts.get("model_bytes"), 1e6),
-        "status": scores[key]["status"],
+        "status": _status(scores[key], dataset, protocol),
         "card_flops_g": facts.get("card_flops_g"),
         **_published(model.reference, key[1], protocol),
     }
 
 
 def score_of(scores: Scores, key: Key | None, dataset: str, protocol: str) -> Mapping[str, Any]:
-    """What a build scored; empty where there is no such build or its target could not run it."""
+    """What a build scored; empty where there is no such build or its target gave no such images."""
     if key is None or scores[key]["status"] != "ok":
         return {}
     try:
         score: Mapping[str, Any] = scores[key]["datasets"][dataset][protocol]
+        return {} if "unavailable" in score else score
     except KeyError:
         raise InputError(
             f"scores of {'/'.join(key)}: nothing for {dataset} under {protocol}; run dvc repro"
         ) from None
-    return score
+
+
+def _status(scored: Mapping[str, Any], dataset: str, protocol: str) -> str:
+    """The build's own, or why the target gave no images for this protocol."""
+    why = scored["datasets"].get(dataset, {}).get(protocol, {}).get("unavailable")
+    return f"unavailable: {why}" if why else scored["status"]
+
+
+def _agreement(scored: Mapping[str, Any], dataset: str, protocol: str) -> Row:
+    kind = "card" if PROTOCOLS[protocol].fixed_shape else "evaluation"
+    found = scored.get("agreement", {}).get(f"{kind}/{dataset}", {})
+    return {f"integer_{name}": found.get(name) for name in ("equal_share", "max_difference")}
 
 
 def reference_of(scores: Scores, key: Key) -> Key | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edsr_int8.files import atomic, write_json
+from edsr_int8.files import write_json, write_text
 from edsr_int8.params import Model
 from edsr_int8.report import page, plots, table
 from edsr_int8.report.table import Key, Scores
@@ -24,10 +24,5 @@ def write_report(
     table.write_csv(out / "plots" / "drop.csv", plots.drop(rows), plots.DROP)
     table.write_csv(out / "plots" / "per_image.csv", plots.per_image(models, scores), plots.PER_IMAGE)
     write_json(out / "metrics.json", table.metrics(rows))
-    _write_text(out / "table.md", table.as_text(rows) + "\n")
-    _write_text(out / "report.html", page.render(models, scores, timings, crops))
-
-
-def _write_text(path: Path, text: str) -> None:
-    with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(out / "table.md", table.as_text(rows) + "\n")
+    write_text(out / "report.html", page.render(models, scores, timings, crops))

@@ -19,11 +19,14 @@ MODULES = {
     "openvino": "ov",
     "tensorrt": "ort",  # one of its execution providers
     "torch": "pytorch",
+    "vacc": "vacc",
 }
 
 # Instructions that change what a runtime computes, not just how fast: int8 dot products without
 # saturating halves (VNNI), bf16 in place of f32, matrix tiles.
 CPU_FLAGS = ("amx_bf16", "amx_int8", "avx2", "avx512_bf16", "avx512_vnni", "avx512f", "avx_vnni", "i8mm")
+VNNI = {"avx512_vnni", "avx_vnni"}
+X86_64 = ("x86_64", "AMD64")
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class Capabilities:
     weight_factor: float  # memory of a loaded build over its file
     activation_factor: float  # memory of one run over the activations alive at once
     unfolds: bool = False  # its int8 convolutions unfold their input (im2col) and keep 32-bit sums
+    why_not: str = ""  # why builds of another type than `dtypes` do not run; '': it is not made for them
+    timed_runs: int = 10
 
 
 class Unavailable(Exception):
@@ -94,6 +99,12 @@ def processor() -> dict[str, Any]:
     """The CPU's architecture and those of its instructions that change int8 or float results."""
     found = set(_cpuinfo().split())
     return {"architecture": platform.machine(), "instructions": [f for f in CPU_FLAGS if f in found]}
+
+
+def saturates() -> bool:
+    """Whether int8 kernels here may add two products in 16 bits, which overflows: x86-64 without VNNI."""
+    facts = processor()
+    return facts["architecture"] in X86_64 and not VNNI & set(facts["instructions"])
 
 
 def machine() -> str:

@@ -37,9 +37,14 @@ def infer(
     was then.
     """
     jobs = [job for name, folder in datasets.items() for job in _jobs(name, folder)]
+    with_status(lambda folder: _run(open_build(target, model, shape=shape), jobs, folder), out)
+
+
+def with_status(run: Callable[[Path], None], out: Path) -> None:
+    """Write `out`: what `run` puts there, and status.json; that alone where `run` is Unavailable."""
     with atomic_folder(out) as folder:
         try:
-            _run(open_build(target, model, shape=shape), jobs, folder)
+            run(folder)
             status = "ok"
         except Unavailable as error:
             shutil.rmtree(folder)

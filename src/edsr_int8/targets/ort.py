@@ -18,11 +18,11 @@ from edsr_int8.targets.base import (
     cores,
     one_line,
     processor,
+    saturates,
 )
 from edsr_int8.tiling import MIB
 
 DEFAULT_PROVIDERS = {"onnxruntime": "CPUExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
-VNNI = {"avx512_vnni", "avx_vnni"}
 SAME_AS_REQUESTED = 1  # arena_extend_strategy
 FATAL = 4  # log severity: errors come as exceptions, so the log need not repeat them
 
@@ -92,9 +92,7 @@ def _session_options(threads: int, height: int | None, width: int | None) -> onn
     _share_exact_arena()
     options.enable_mem_pattern = False
     options.add_session_config_entry("session.use_env_allocators", "1")
-    if not VNNI & set(processor()["instructions"]):
-        # Its int8 kernels then add two products in 16 bits, which saturates: wrong, not just different.
-        # With VNNI the same option would only make them three times slower.
+    if saturates():  # wrong, not just different; elsewhere the option makes kernels three times slower
         options.add_session_config_entry("session.x64quantprecision", "1")
     if height and width:
         options.add_free_dimension_override_by_name("height", height)

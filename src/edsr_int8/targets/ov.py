@@ -1,6 +1,6 @@
 """OpenVINO, on any of its devices."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,14 @@ from edsr_int8.targets.base import (
     cores,
     one_line,
     processor,
+    saturates,
 )
 from edsr_int8.tiling import MIB
 
+SATURATES = (
+    "openvino would add int8 products in 16 bits on this CPU, which has no VNNI: sums overflow; "
+    "use onnxruntime or integer"
+)
 INSTALL = "openvino is not installed; pip install 'edsr-int8[openvino]'"
 
 
@@ -33,7 +38,12 @@ CAPABILITIES = Capabilities(
 @dataclass(frozen=True)
 class OpenVino:
     options: TargetOptions
-    capabilities = CAPABILITIES
+
+    @property
+    def capabilities(self) -> Capabilities:
+        if self._device == "CPU" and saturates():
+            return replace(CAPABILITIES, dtypes=("float32",), why_not=SATURATES)
+        return CAPABILITIES
 
     def probe(self) -> dict[str, Any]:
         facts = {"runtime": "openvino", "version": _version(), "device": self._device}

@@ -17,15 +17,16 @@ from edsr_int8.targets.upscale import open_build
 
 
 def measure(
-    target: Target, model: Path, *, height: int, width: int, runs: int = 10, warmup: int = 2
+    target: Target, model: Path, *, height: int, width: int, runs: int = 0, warmup: int = 2
 ) -> dict[str, Any]:
     """Time `model` on a height x width image, tiled within the budget as `infer` does.
 
     load_s: reading and compiling the graph. latency_ms: median over `runs` of one image, array to
-    array, after `warmup` runs that do not count (some runtimes compile there). spread_ms: the
-    interquartile range of the same runs. megapixels_per_s: output pixels at that median.
-    peak_memory_mb: MiB, the highest resident memory of a fresh process that did nothing else, the
-    interpreter and the runtime's libraries included. threads: as used.
+    array (0: as many as the target's capabilities say), after `warmup` runs, but no more than `runs`,
+    that do not count (some runtimes compile there). spread_ms: the interquartile range of the same
+    runs. megapixels_per_s: output pixels at that median. peak_memory_mb: MiB, the highest resident
+    memory of a fresh process that did nothing else, the interpreter and the runtime's libraries
+    included. threads: as used.
     status: "ok", or "unavailable: why" and then no figures.
     """
     facts = {
@@ -36,6 +37,8 @@ def measure(
         "version": target.probe()["version"],
         "threads": target.options.threads or cores(),
     }
+    runs = runs or target.capabilities.timed_runs
+    warmup = min(warmup, runs)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
             figures = pool.submit(_measure, target.options, model, height, width, runs, warmup).result()
@@ -51,7 +54,7 @@ def _measure(
 ) -> dict[str, float]:
     target = open_target(options)
     start = time.perf_counter()
-    upscale = open_build(target, model)
+    upscale = open_build(target, model, shape=None if target.capabilities.dynamic_shape else (height, width))
     load_s = time.perf_counter() - start
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     seconds = []

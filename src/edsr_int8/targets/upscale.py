@@ -90,9 +90,8 @@ def open_build(target: Target, model: Path, *, shape: tuple[int, int] | None = N
     build = read_build(model)
     can = target.capabilities
     if build.dtype not in can.dtypes:
-        raise Unavailable(
-            f"{target.options.runtime} runs {' and '.join(can.dtypes)} builds, not {build.dtype}"
-        )
+        only = f"{target.options.runtime} runs {' and '.join(can.dtypes)} builds, not {build.dtype}"
+        raise Unavailable(can.why_not or only)
     if shape:
         return Upscaler(target, build, (target.load(model, height=shape[0], width=shape[1]),), shape)
     if not can.dynamic_shape:

@@ -1,0 +1,23 @@
+"""build/<model>/export -> build/bundle/<model>: the folder that the vendor's compiler takes."""
+
+from edsr_int8 import layout
+from edsr_int8.bundle.config import CardModel
+from edsr_int8.bundle.inputs import card_inputs
+from edsr_int8.bundle.write import write_bundle, write_no_bundle
+from edsr_int8.params import Params, row
+from stages.run import run
+
+
+def bundle(params: Params, model: str) -> None:
+    wanted, images, out = row(params.models, model, "models"), layout.images(model), layout.bundle(model)
+    if wanted.shape is None:
+        why = f"the card runs one fixed shape; set models.{model}.shape to [height, width] in params.yaml"
+        write_no_bundle(why, out)
+        return
+    card = CardModel(model, wanted.source, wanted.scale, wanted.shape)
+    inputs = card_inputs(images, wanted.evaluation)
+    write_bundle(card, layout.export(model) / "float.onnx", images / "calibration", inputs, out)
+
+
+if __name__ == "__main__":
+    run(bundle)
