@@ -30,7 +30,7 @@ def plan(params: Params, root: Path) -> Plan:
             f"disk: needs about {disk_bytes / 1e9:.1f} GB, {free_bytes / 1e9:.1f} GB are free; make room"
         )
     unknown = tuple(key for key, row in wanted.items() if not row.bytes)
-    return Plan(tuple(problems), tuple(_warnings(params)), fetch_bytes, unknown, disk_bytes, free_bytes)
+    return Plan(tuple(problems), tuple(_warnings(params, root)), fetch_bytes, unknown, disk_bytes, free_bytes)
 
 
 def _paths(params: Params) -> list[tuple[str, str]]:
@@ -63,13 +63,20 @@ def _overlap(path: Path, folder: Path) -> bool:
     return path.is_relative_to(folder) or folder.is_relative_to(path)
 
 
-def _warnings(params: Params) -> list[str]:
+def _warnings(params: Params, root: Path) -> list[str]:
     outside = [(key, name) for key, name in _paths(params) if ".." in Path(name).parts]
-    return [
+    return _fid_warnings(params, root) + [
         f"params.yaml: {key}: {name} is relative and leaves the repository: queued experiments run in a copy "
         "of the repository and need an absolute path"
         for key, name in outside
     ]
+
+
+def _fid_warnings(params: Params, root: Path) -> list[str]:
+    fid = params.fid
+    if fid is None or fid.urls or params.mirror or (root / fid.weights).exists():
+        return []
+    return [f"params.yaml: fid.weights: {fid.weights} is not there, and no urls: FID will be left out"]
 
 
 def _output_bytes(params: Params, root: Path) -> int:

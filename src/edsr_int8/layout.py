@@ -82,3 +82,8 @@ def timing(model: str, precision_name: str, target: str) -> Path:
 
 def probe(target: str) -> Path:
     return BUILD / "probe" / f"{target}.json"
+
+
+def fid_probe() -> Path:
+    """What the section `fid` asks for, and whether it can be had; no target's name has a '-'."""
+    return probe("fid-weights")
