@@ -7,6 +7,10 @@ from pathlib import Path
 from edsr_int8 import layout
 from edsr_int8.params import Params
 
+WIDE = (
+    256  # features of the networks that their publishers train with res_scale 0.1 (Lim et al. 2017, table 1)
+)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -64,11 +68,25 @@ def _overlap(path: Path, folder: Path) -> bool:
 
 
 def _warnings(params: Params, root: Path) -> list[str]:
+    return [*_path_warnings(params), *_res_scale_warnings(params), *_fid_warnings(params, root)]
+
+
+def _path_warnings(params: Params) -> list[str]:
     outside = [(key, name) for key, name in _paths(params) if ".." in Path(name).parts]
-    return _fid_warnings(params, root) + [
+    return [
         f"params.yaml: {key}: {name} is relative and leaves the repository: queued experiments run in a copy "
         "of the repository and need an absolute path"
         for key, name in outside
+    ]
+
+
+def _res_scale_warnings(params: Params) -> list[str]:
+    """No tensor tells res_scale: the wrong one converts, exports, and makes bad pictures."""
+    suspects = [key for key, row in params.models.items() if row.features >= WIDE and row.res_scale == 1]
+    return [
+        f"params.yaml: models.{key}.res_scale: 1 at {params.models[key].features} features; the published "
+        "networks as wide as that were trained with 0.1"
+        for key in suspects
     ]
 
 
