@@ -1,7 +1,9 @@
 """build/probe/: which runtimes are here, what of this machine changes their results, and FID's weights."""
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from edsr_int8 import layout
 from edsr_int8.files import write_json
@@ -14,14 +16,17 @@ from stages.target import open_row
 def probe(params: Params) -> None:
     for name in params.targets:
         write_json(layout.probe(name), open_row(params, name).probe())
-    found = None
-    if params.fid:
-        found = asdict(params.fid)
-        urls, weights, partial = found.pop("urls"), Path(params.fid.weights), layout.partial("probe", "fid")
-        found["here"] = find_weights(
-            weights, urls, sha256=params.fid.sha256, partial=partial, mirror=params.mirror
-        )
-    write_json(layout.fid_probe(), found)
+    write_json(layout.fid_probe(), probe_fid(params))
+
+
+def probe_fid(params: Params) -> dict[str, Any] | None:
+    if params.fid is None:
+        return None
+    found, partial = asdict(params.fid), layout.partial("probe", "fid")
+    urls, weights, digest = found.pop("urls"), Path(params.fid.weights), params.fid.sha256
+    if why := find_weights(weights, urls, sha256=digest, partial=partial, mirror=params.mirror):
+        print(f"warning: fid: left out: {why}", file=sys.stderr)
+    return {**found, "here": not why}
 
 
 if __name__ == "__main__":

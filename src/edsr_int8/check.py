@@ -7,9 +7,7 @@ from pathlib import Path
 from edsr_int8 import layout
 from edsr_int8.params import Params
 
-WIDE = (
-    256  # features of the networks that their publishers train with res_scale 0.1 (Lim et al. 2017, table 1)
-)
+WIDE = 256  # features of those networks that are trained with res_scale 0.1 (Lim et al. 2017, table 1)
 
 
 @dataclass(frozen=True)

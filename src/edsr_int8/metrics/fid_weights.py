@@ -1,6 +1,5 @@
 """The file that FID's network is loaded from: looked for, and fetched where that works. It stops nothing."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,11 +8,11 @@ from edsr_int8.errors import InputError
 from edsr_int8.files import sha256 as digest_of
 
 
-def find_weights(weights: Path, urls: Sequence[str], *, sha256: str, partial: Path, mirror: str = "") -> bool:
-    """Whether the file `weights` is there, after an attempt to fetch it (see `download`) where it was not.
+def find_weights(weights: Path, urls: Sequence[str], *, sha256: str, partial: Path, mirror: str = "") -> str:
+    """'' where the file `weights` is there, or has been fetched (see `download`); else why it cannot be had.
 
-    What the attempt met goes to stderr. InputError where a file is there and its digest does not begin with
-    `sha256`: that is a mistake, and no reason to overwrite the file.
+    InputError where a file is there and its digest does not begin with `sha256`: that is a mistake, and no
+    reason to overwrite the file.
     """
     if weights.exists():
         if not (found := digest_of(weights)).startswith(sha256):
@@ -21,10 +20,9 @@ def find_weights(weights: Path, urls: Sequence[str], *, sha256: str, partial: Pa
                 f"params.yaml: fid: {weights}: sha256 is {found}, expected {sha256}; correct "
                 "sha256, or delete the file"
             )
-        return True
+        return ""
     try:
         download(urls, weights, sha256=sha256, partial=partial / f"{weights.name}.part", mirror=mirror)
     except InputError as error:
-        print(f"warning: fid: left out: {error}", file=sys.stderr)
-        return False
-    return True
+        return str(error)
+    return ""
