@@ -39,6 +39,8 @@ def test_every_row_from_the_fetch_to_the_table(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(timing, "ProcessPoolExecutor", Here)
     monkeypatch.syspath_prepend(str(ROOT))
     project, tree = make_project(tmp_path / "card"), standin(CARD.models)
+    for name in ("HOME", "DVC_SITE_CACHE_DIR", "GIT_CONFIG_GLOBAL"):  # DVC is called in this process too
+        monkeypatch.setenv(name, project.environment[name])
     for section in ("downloads", "datasets", "models", "training"):
         assert set(tree[section]) == set(getattr(CARD, section))
     with serving({}) as server:
