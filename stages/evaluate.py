@@ -3,6 +3,7 @@
 from edsr_int8 import layout
 from edsr_int8.checkpoints.facts import read_facts
 from edsr_int8.files import read_json, write_json
+from edsr_int8.metrics.distance import distance
 from edsr_int8.metrics.scores import build_facts, fp32_outputs, score_build
 from edsr_int8.params import NATIVE_SHAPE, REFERENCE_PRECISION, REFERENCE_TARGET, Params, row
 from stages.run import run
@@ -16,8 +17,9 @@ def evaluate(params: Params, model: str, precision: str, target: str) -> None:
         fp32 = fp32_outputs(own, other)
     status, scores = read_json(outputs / "status.json")["status"], {}
     if status == "ok":
-        named = {"datasets": wanted.evaluation, "protocols": wanted.protocols}
-        scores = score_build(layout.images(model), outputs, fp32, out, scale=wanted.scale, **named)
+        named = {"datasets": wanted.evaluation, "protocols": wanted.protocols, "scale": wanted.scale}
+        far = distance(read_json(layout.fid_probe()))
+        scores = score_build(layout.images(model), outputs, fp32, out, distance=far, **named)
     facts = build_facts(
         read_facts(layout.network(model)), layout.onnx(model, precision), wanted.shape or NATIVE_SHAPE
     )

@@ -1,10 +1,14 @@
-"""What DVC cannot see by itself -> build/probe: the runtimes that are here, the code that each stage runs."""
+"""What DVC cannot see by itself -> build/probe: runtimes that are here, each stage's code, FID's weights."""
 
+import sys
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from edsr_int8 import layout
 from edsr_int8.files import write_json
 from edsr_int8.imports import code
+from edsr_int8.metrics.fid_weights import find_weights
 from edsr_int8.params import Params
 from stages.run import run
 from stages.target import open_row
@@ -15,6 +19,17 @@ def probe(params: Params) -> None:
         write_json(layout.probe(name), open_row(params, name).probe())
     for script in sorted(Path("stages").glob("*.py")):
         write_json(layout.code(script.stem), code(script, Path()))
+    write_json(layout.fid_probe(), probe_fid(params))
+
+
+def probe_fid(params: Params) -> dict[str, Any] | None:
+    if params.fid is None:
+        return None
+    found, partial = asdict(params.fid), layout.partial("probe", "fid")
+    urls, weights, digest = found.pop("urls"), Path(params.fid.weights), params.fid.sha256
+    if why := find_weights(weights, urls, sha256=digest, partial=partial, mirror=params.mirror):
+        print(f"warning: fid: left out: {why}", file=sys.stderr)
+    return {**found, "here": not why}
 
 
 if __name__ == "__main__":

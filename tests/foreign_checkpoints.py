@@ -6,6 +6,7 @@ https://github.com/XPixelGroup/BasicSR/blob/master/basicsr/archs/edsr_arch.py.
 """
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +17,14 @@ MEAN = (114.444, 111.4605, 103.02)  # 255 x DIV2K's
 UPSAMPLING = {1: (), 2: (2,), 3: (3,), 4: (2, 2)}
 
 State = dict[str, Tensor]
+
+
+def foreign_state(source: str, description: Description, seed: int) -> dict[str, Any]:
+    """What the publisher's file of a network holds."""
+    if source == "basicsr":
+        return {"params": basicsr_state(description, seed)}
+    make = official_mdsr_state if description.network == "mdsr" else official_state
+    return make(description, seed)
 
 
 def official_state(description: Description, seed: int) -> State:

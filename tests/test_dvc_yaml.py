@@ -66,6 +66,13 @@ def test_the_layout_is_the_one_in_dvc_yaml() -> None:
         assert str(path) in declared, name
 
 
+def test_fid_runs_again_the_scoring_alone() -> None:
+    """Its section may be missing, so that no stage can have it under params: the probe writes it down."""
+    asked = {name for name in STAGES if str(layout.fid_probe()) in str(body(name)["deps"])}
+    assert asked == {"evaluate"}
+    assert not any(str(layout.fid_probe().parent) in body(name)["deps"] for name in STAGES)
+
+
 def test_reserved_names_cover_the_folders_of_the_pipeline() -> None:
     text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
     assert set(re.findall(r"build/(\w+)", text)) <= set(layout.RESERVED_MODELS)

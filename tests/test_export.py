@@ -10,7 +10,7 @@ import torch
 from skimage import data
 from torch import nn
 
-from edsr_int8.checkpoints.convert import convert, load_network
+from edsr_int8.checkpoints.convert import convert
 from edsr_int8.checkpoints.facts import NetworkFacts
 from edsr_int8.errors import InputError
 from edsr_int8.export import TOLERANCE, export, float_graph, parity, require_parity, run, save
@@ -226,16 +226,3 @@ def test_a_real_direct_network_enlarges_a_photograph(shared: Path, tmp_path: Pat
     nearest = reduced.repeat(2, axis=0).repeat(2, axis=1)
     error, of_nearest = (((image.astype(float) - original) ** 2).mean() for image in (enlarged, nearest))
     assert error < of_nearest
-
-
-@pytest.mark.slow
-def test_a_large_network_exports_at_its_true_shape(tmp_path: Path) -> None:
-    description = Description("edsr", 256, 32, 4, 0.1, "pixelshuffle")
-    torch.save(official_state(description, seed=0), tmp_path / "weights.pt")
-    convert(tmp_path / "weights.pt", "official", description, tmp_path)
-    network, facts = load_network(tmp_path)
-    model = float_graph(network, facts)
-    require_parity(parity(network, model, uint8_graph(model), photograph(11, 14)), "EDSR_x4")
-    assert model.ByteSize() == pytest.approx(4 * facts.params, rel=1e-3)
-    for path in tmp_path.iterdir():  # pytest keeps the folder
-        path.unlink()

@@ -65,6 +65,10 @@ def test_values_arrive_typed(tmp_path: Path) -> None:
         ("datasets.sample_blur.scale", 2, ["datasets.sample_blur.scale", "deblur is 1"]),
         ("calibration", None, ["calibration", "keys and values"]),
         ("model", {}, ["model", "did you mean models"]),
+        ("fid", {"weights": "w.pth"}, ["fid", "missing sha256"]),
+        ("fid", {"weights": "w.pth", "sha256": "67"}, ["fid.sha256", "hex digits", "'67'"]),
+        ("fid", {"weights": "data/fetched/w.pth", "sha256": "6726825d"}, ["fid.weights", "another folder"]),
+        ("fid", {"weights": "w.pth", "sha256": "6726825d", "patch": 0}, ["fid.patch", "at least 1"]),
         ("models", {}, ["models", "no row"]),
     ],
 )

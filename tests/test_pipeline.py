@@ -108,6 +108,17 @@ def test_a_new_row_runs_only_its_own_stages(project: Project) -> None:
     assert {row["model"] for row in table(project)} == {"tiny_x2", "tiny_x1"}
 
 
+def test_a_stage_that_fails_stops_dvc_and_what_was_good_stays(project: Project) -> None:
+    good = (project.folder / "results" / "table.csv").read_bytes()
+    (project.folder / "photos" / "a.png").write_bytes(b"no image")
+    text = project.dvc("repro", fails=True)
+    assert "error: datasets.photos_" in text and "photos/a.png" in text and "Traceback" not in text
+    assert (project.folder / "results" / "table.csv").read_bytes() == good
+    project.run("git", "checkout", "--quiet", "photos")
+    ran, _ = project.repro()
+    assert ran <= {"probe", "report"} and (project.folder / "results" / "table.csv").read_bytes() == good
+
+
 def test_two_folders_give_the_same_bytes(project: Project, tmp_path: Path) -> None:
     other = make_project(tmp_path / "elsewhere" / "two")
     other.repro()

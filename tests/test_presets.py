@@ -30,6 +30,20 @@ def test_every_download_is_used(preset: Path) -> None:
     assert unused == []
 
 
+@pytest.mark.parametrize("name", ["card", "card_small"])
+def test_fid_is_asked_for_by_removing_the_marks_of_its_comment(name: str, tmp_path: Path) -> None:
+    text = (PRESETS[0].parent / f"{name}.yaml").read_text(encoding="utf-8")
+    before, comment = text.split("# fid:\n")
+    lines = comment.split("\n\n")[0].splitlines()
+    asked = tmp_path / "params.yaml"
+    asked.write_text(before + "\n".join(["fid:", *(line.removeprefix("# ") for line in lines)]) + "\n"
+                     + comment.split("\n\n", 1)[1])  # fmt: skip
+    assert params.load(PRESETS[0].parent / f"{name}.yaml").fid is None
+    fid = params.load(asked).fid
+    assert fid is not None and Path(fid.weights).name == file_name(fid.urls[0])
+    assert Path(fid.weights).stem.endswith(f"-{fid.sha256}")
+
+
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
 def test_a_hash_begins_as_the_file_name_says(preset: Path) -> None:
     for row in params.load(preset).downloads.values():

@@ -133,16 +133,3 @@ def test_check_names_outputs_of_the_card_that_are_not_there(project: Project) ->
     project.set("targets.card", row)
     text = project.run("python", "-m", "edsr_int8", "check")
     says(text, "warning: params.yaml: targets.card.provider: from_the_card is not there yet")
-
-
-def test_a_stage_that_fails_stops_dvc_and_what_was_good_stays(project: Project) -> None:
-    project.repro()
-    good = (project.folder / "results" / "table.csv").read_bytes()
-    (project.folder / "photos" / "a.png").write_bytes(b"no image")
-    text = project.dvc("repro", fails=True)
-    says(text, "error: datasets.photos_", "photos/a.png")
-    assert "Traceback" not in text
-    assert (project.folder / "results" / "table.csv").read_bytes() == good
-    project.run("git", "checkout", "--quiet", "photos")
-    ran, _ = project.repro()
-    assert ran <= {"probe", "report"} and (project.folder / "results" / "table.csv").read_bytes() == good

@@ -7,6 +7,8 @@ from pathlib import Path
 from edsr_int8 import layout
 from edsr_int8.params import Params
 
+WIDE = 256  # features of those networks that are trained with res_scale 0.1 (Lim et al. 2017, table 1)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -25,7 +27,7 @@ def plan(params: Params, root: Path) -> Plan:
     disk_bytes = 2 * fetch_bytes + _output_bytes(params, root)
     free_bytes = shutil.disk_usage(root).free
     problems = _missing(params, root)
-    warnings = [*_warnings(params), *_missing_outputs(params, root)]
+    warnings = _warnings(params, root)
     if disk_bytes > free_bytes:
         problems.append(
             f"disk: needs about {disk_bytes / 1e9:.1f} GB, {free_bytes / 1e9:.1f} GB are free; make room"
@@ -65,7 +67,12 @@ def _overlap(path: Path, folder: Path) -> bool:
     return path.is_relative_to(folder) or folder.is_relative_to(path)
 
 
-def _warnings(params: Params) -> list[str]:
+def _warnings(params: Params, root: Path) -> list[str]:
+    found = [*_path_warnings(params), *_missing_outputs(params, root)]
+    return [*found, *_res_scale_warnings(params), *_fid_warnings(params, root)]
+
+
+def _path_warnings(params: Params) -> list[str]:
     outside = [(key, name) for key, name in _paths(params) if ".." in Path(name).parts]
     return [
         f"params.yaml: {key}: {name} is relative and leaves the repository: queued experiments run in a copy "
@@ -84,6 +91,23 @@ def _missing_outputs(params: Params, root: Path) -> list[str]:
         for key, name in rows.items()
         if not (root / name).is_dir()
     ]
+
+
+def _res_scale_warnings(params: Params) -> list[str]:
+    """No tensor tells res_scale: the wrong one converts, exports, and makes bad pictures."""
+    suspects = [key for key, row in params.models.items() if row.features >= WIDE and row.res_scale == 1]
+    return [
+        f"params.yaml: models.{key}.res_scale: 1 at {params.models[key].features} features; the published "
+        "networks as wide as that were trained with 0.1"
+        for key in suspects
+    ]
+
+
+def _fid_warnings(params: Params, root: Path) -> list[str]:
+    fid = params.fid
+    if fid is None or fid.urls or params.mirror or (root / fid.weights).exists():
+        return []
+    return [f"params.yaml: fid.weights: {fid.weights} is not there, and no urls: FID will be left out"]
 
 
 def _output_bytes(params: Params, root: Path) -> int:

@@ -102,3 +102,8 @@ def probe(target: str) -> Path:
 def code(stage: str) -> Path:
     """Every file of the repository that the stage's script may run, and its hash."""
     return BUILD / "probe" / "code" / f"{stage}.json"
+
+
+def fid_probe() -> Path:
+    """What the section `fid` asks for, and whether it can be had; no target's name has a '-'."""
+    return probe("fid-weights")

@@ -116,6 +116,17 @@ class Training(Network):
 
 
 @dataclass(frozen=True)
+class Fid:
+    """The Fréchet distance over patches, beside PSNR and SSIM; no section, no distance."""
+
+    weights: str  # file of the Inception network; without it the figure is left out, and the table says so
+    sha256: str  # of that file: whole, or its first 8 or more hex digits
+    urls: tuple[str, ...] = ()  # where to fetch it from
+    patch: Annotated[int, Within(1)] = 256  # pixels a side
+    patches: Annotated[int, Within(0)] = 0  # at most so many of each data set, spread evenly; 0: all
+
+
+@dataclass(frozen=True)
 class Params:
     downloads: Mapping[str, Download]
     datasets: Mapping[str, Dataset]
@@ -125,6 +136,7 @@ class Params:
     targets: Mapping[str, Target]
     training: Mapping[str, Training]
     mirror: str = ""  # a folder or URL prefix that holds the downloads by name or by hash
+    fid: Fid | None = None
 
 
 def load(path: Path) -> Params:
@@ -159,7 +171,9 @@ def _check_rows(params: Params) -> None:
             raise InputError(f"{name}.{taken[0]}: the pipeline uses this name itself; choose another")
     _check_references(params)
     for key, download in params.downloads.items():
-        _check_download(download, f"downloads.{key}")
+        _check_digest(download.sha256, f"downloads.{key}")
+    if params.fid:
+        _check_fid(params.fid)
     for key, dataset in params.datasets.items():
         _check_dataset(dataset, f"datasets.{key}")
     for key, precision in params.precisions.items():
@@ -185,9 +199,18 @@ def _check_references(params: Params) -> None:
         raise InputError("models: has no row; nothing to build")
 
 
-def _check_download(download: Download, where: str) -> None:
-    if not re.fullmatch(r"[0-9a-f]{8,64}", download.sha256):
-        raise InputError(f"{where}.sha256: expected 8 to 64 lower-case hex digits, found {download.sha256!r}")
+def _check_digest(sha256: str, where: str) -> None:
+    if not re.fullmatch(r"[0-9a-f]{8,64}", sha256):
+        raise InputError(f"{where}.sha256: expected 8 to 64 lower-case hex digits, found {sha256!r}")
+
+
+def _check_fid(fid: Fid) -> None:
+    _check_digest(fid.sha256, "fid")
+    if Path(fid.weights).is_relative_to(layout.fetched("")):
+        # A row of downloads may run later than the look for this file, and its failure would stop the run.
+        raise InputError(
+            f"fid.weights: {fid.weights} is for downloads; take another folder, and list urls here"
+        )
 
 
 def _check_dataset(dataset: Dataset, where: str) -> None:

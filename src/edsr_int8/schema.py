@@ -75,8 +75,9 @@ def _value(kind: Any, value: Any, where: str) -> Any:
         return _limited(kind, value, where)
     if dataclasses.is_dataclass(kind):
         return record(typing.cast(type, kind), value, where)
-    if origin is types.UnionType:  # the one optional kind of value: a shape
-        return _shape(value, where)
+    if origin is types.UnionType:  # the two optional kinds of value: a section, a shape
+        section = typing.get_args(kind)[0]
+        return _shape(value, where) if typing.get_origin(section) is tuple else record(section, value, where)
     if origin is tuple:
         if not isinstance(value, list) or not value:
             raise InputError(f"{where}: expected a list with at least one entry, found {value!r}")

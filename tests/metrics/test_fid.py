@@ -88,6 +88,17 @@ def test_folders_are_compared_by_all_their_patches(folders):
     assert found.distance == pytest.approx(frechet_distance(moments(ours), moments(theirs)), rel=1e-6)
 
 
+def test_some_patches_are_spread_evenly_and_at_equal_places(folders):
+    """Of 2 x 32 patches every fourth: counted along both images, the fourth, the eighth, ..."""
+    paths = sorted(folders[0].rglob("*.png"))
+    every, some = [], []
+    folder_moments(paths, lambda batch: every.extend(batch) or mean_colour(batch), side=8)
+    found = folder_moments(paths, lambda batch: some.extend(batch) or mean_colour(batch), side=8, most=16)
+    assert found.count == 16
+    np.testing.assert_array_equal(some, every[3::4])
+    assert folder_moments(paths, mean_colour, side=8, most=1000).count == 64
+
+
 def test_images_smaller_than_a_patch_give_a_reason_and_no_number(folders):
     assert fid(*folders, mean_colour, side=40) == Fid(None, 0, "needs at least 2 patches of 40x40 pixels")
-    assert folder_moments([], mean_colour) is None
+    assert folder_moments([], mean_colour, side=8) is None

@@ -8,8 +8,9 @@ import torch
 from edsr_int8.data.images import write_png
 from edsr_int8.errors import InputError
 from edsr_int8.files import sha256
+from edsr_int8.metrics.distance import distance
 from edsr_int8.metrics.fid import Fid
-from edsr_int8.metrics.inception import inception, inception_fid, load_features
+from edsr_int8.metrics.inception import inception, load_features
 
 
 @pytest.fixture(scope="module")
@@ -63,24 +64,33 @@ def test_features_equal_those_of_pytorch_fid(weights):
     np.testing.assert_allclose(features.mean(axis=1), [1.98619, 1.30675], atol=1e-4)
 
 
+def probed(weights: Path, **other: object) -> dict[str, object]:
+    return {"weights": str(weights), "sha256": "", "patch": 64, "patches": 0, "here": True} | other
+
+
 def test_folders_go_through_the_network_where_the_weights_are_at_hand(weights, tmp_path):
-    for folder in ("outputs", "references"):
-        write_png(tmp_path / folder / "x.png", np.zeros((64, 100, 3), np.uint8))
-    found = inception_fid(
-        tmp_path / "outputs", tmp_path / "references", weights, side=64, digest=sha256(weights)
-    )
-    assert found == Fid(None, 1, "needs at least 2 patches of 64x64 pixels")
+    """Two flat patches a side have no spread: the distance is that of their features, whichever they are."""
+    for folder, grey in (("outputs", 90), ("references", 150)):
+        write_png(tmp_path / folder / "x.png", np.full((64, 130, 3), grey, np.uint8))
+    found = distance(probed(weights, sha256=sha256(weights)))(tmp_path / "outputs", tmp_path / "references")
+    features = load_features(weights, digest="")
+    one, other = (features(np.full((1, 64, 64, 3), grey, np.uint8))[0] for grey in (90, 150))
+    assert found.patches == 2
+    assert found.distance == pytest.approx(np.square(one - other).sum(), rel=1e-3)
+
+
+def test_no_section_asks_for_nothing():
+    assert distance(None) is None
 
 
 def test_missing_weights_skip_with_a_reason(tmp_path):
-    found = inception_fid(tmp_path, tmp_path, tmp_path / "absent.pth")
-    assert found.distance is None
-    assert found.reason == f"no Inception weights at {tmp_path / 'absent.pth'}"
+    found = distance(probed(tmp_path / "absent.pth", here=False))(tmp_path, tmp_path)
+    assert found == Fid(None, 0, f"no Inception weights at {tmp_path / 'absent.pth'}")
 
 
 def test_other_weights_are_refused(weights, tmp_path):
     with pytest.raises(InputError, match=rf"^{weights}: sha256 .*expected 6726825d"):
-        load_features(weights)
+        load_features(weights, digest="6726825d")
     torch.save({"conv.weight": torch.zeros(1)}, tmp_path / "other.pth")
     (tmp_path / "none.pth").write_bytes(b"not a checkpoint")
     for name in ("other.pth", "none.pth"):

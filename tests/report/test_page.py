@@ -56,6 +56,16 @@ def html(models, scores, timings, crops):
     return page.render(models, scores, timings, crops)
 
 
+def test_fid_stands_beside_its_number_of_patches(models, scores, timings, crops):
+    assert "FID" not in Reader(page.render(models, scores, timings, crops)).text
+    put = {precision: scores["net", precision, "onnxruntime"]["datasets"]["photos"]["official"]
+           for precision in ("fp32", "int8")}  # fmt: skip
+    put["fp32"].update(fid=12.25, fid_patches=640, fid_skipped="")
+    put["int8"].update(fid=None, fid_patches=0, fid_skipped="no weights at w.pth")
+    text = Reader(page.render(models, scores, timings, crops)).text
+    assert "12.25 640 patches" in text and "Skipped: no weights at w.pth." in text
+
+
 def test_tags_are_closed_in_turn_and_ids_are_unique(html):
     reader = Reader(html)
     assert len(reader.ids) == len(set(reader.ids))

@@ -103,6 +103,21 @@ def test_csv_has_the_contracts_columns_and_reads_back(tmp_path, models, scores):
     )  # fmt: skip
 
 
+def test_fid_shows_its_patches_or_why_it_is_not_there(models, scores):
+    def put(key, **fid):
+        scores[key]["datasets"]["photos"]["official"].update(fid)
+
+    put(("net", "fp32", "onnxruntime"), fid=12.345, fid_patches=640, fid_skipped="")
+    put(("net", "int8", "onnxruntime"), fid=None, fid_patches=0, fid_skipped="no weights at w.pth")
+    rows = table.quality(models, scores)
+    lines = table.as_text(rows).splitlines()
+    columns = [cell.strip() for cell in lines[0].split("|")]
+    cells = [cell.strip() for cell in lines[2].split("|")]
+    assert (cells[columns.index("fid")], cells[columns.index("fid_patches")]) == ("12.35", "640")
+    assert lines[-1] == "fid: skipped: no weights at w.pth"
+    assert rows[0]["status"] == rows[2]["status"] == "ok"
+
+
 def test_metrics_nest_the_tables_own_rounding(models, scores):
     tree = table.metrics(table.quality(models, scores))
     assert tree["net"]["int8"]["onnxruntime"]["photos"]["official"] == {

@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edsr_int8.data.images import read_rgb
+from edsr_int8.data.images import image_shape, read_rgb
 from edsr_int8.progress import bar
 
 Features = Callable[[NDArray[np.uint8]], NDArray[Any]]  # uint8 NHWC RGB -> [N, features]
 
-PATCH = 256  # pixels
 BATCH = 8  # patches a call: bounds the network's memory
 
 
@@ -78,28 +77,39 @@ def _factor(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
     return vectors[:, kept] * np.sqrt(values[kept])
 
 
-def patches(image: NDArray[np.uint8], side: int = PATCH) -> NDArray[np.uint8]:
+def patches(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     """[N, side, side, 3]: the squares that tile an HWC image from its top left; none where it is smaller."""
     rows, columns = image.shape[0] // side, image.shape[1] // side
     tiled = image[: rows * side, : columns * side].reshape(rows, side, columns, side, 3)
     return tiled.swapaxes(1, 2).reshape(rows * columns, side, side, 3)
 
 
-def folder_moments(paths: Sequence[Path], features: Features, *, side: int = PATCH) -> Moments | None:
-    """Statistics of all patches of some images; None where all images are smaller than a patch."""
-    total = None
-    for path in bar(paths, "fid", unit="image"):
-        tiles = patches(read_rgb(path), side)
+def folder_moments(paths: Sequence[Path], features: Features, *, side: int, most: int = 0) -> Moments | None:
+    """Statistics of the patches of some images; None where all images are smaller than a patch.
+
+    With `most`, of that many patches at most, spread evenly over all: they follow from the images' shapes
+    alone, so two folders of equal shapes are compared at equal places.
+    """
+    counts = [(height // side) * (width // side) for height, width in map(image_shape, paths)]
+    every = sum(counts)
+    wanted = min(most or every, every)
+    total, before = None, 0
+    for path, count in zip(bar(paths, "fid", unit="image"), counts, strict=True):
+        # Patch i is taken where i * wanted / every passes a whole number.
+        taken = np.diff(np.arange(before, before + count + 1) * wanted // max(every, 1)) > 0
+        before += count
+        tiles = patches(read_rgb(path), side)[taken]
         for first in range(0, len(tiles), BATCH):
             part = moments(features(tiles[first : first + BATCH]))
             total = part if total is None else total + part
     return total
 
 
-def fid(outputs: Path, references: Path, features: Features, *, side: int = PATCH) -> Fid:
-    """Distance between all **.png of two folders; memory does not grow with their number."""
+def fid(outputs: Path, references: Path, features: Features, *, side: int, most: int = 0) -> Fid:
+    """Distance between all **.png of two folders, or `most` of their patches; memory grows with neither."""
     a, b = (
-        folder_moments(sorted(folder.rglob("*.png")), features, side=side) for folder in (outputs, references)
+        folder_moments(sorted(folder.rglob("*.png")), features, side=side, most=most)
+        for folder in (outputs, references)
     )
     if a is None or b is None or min(a.count, b.count) < 2:
         return Fid(None, a.count if a else 0, f"needs at least 2 patches of {side}x{side} pixels")

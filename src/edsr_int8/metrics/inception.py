@@ -19,26 +19,16 @@ from torch.nn import functional
 
 from edsr_int8.errors import InputError
 from edsr_int8.files import sha256
-from edsr_int8.metrics.fid import PATCH, Features, Fid, fid
+from edsr_int8.metrics.fid import Features
 
-WEIGHTS_SHA256 = "6726825d"  # first digits, as in the publisher's pt_inception-2015-12-05-6726825d.pth
 INPUT_SIDE = 299  # pixels: every patch is resized to this
 
 
-def inception_fid(
-    outputs: Path, references: Path, weights: Path, *, side: int = PATCH, digest: str = WEIGHTS_SHA256
-) -> Fid:
-    """FID between all **.png of two folders; without a distance, and saying so, where `weights` is missing.
+def load_features(weights: Path, *, digest: str) -> Features:
+    """uint8 NHWC RGB patches -> float32 [N, 2048] features, by the network with weights from a file.
 
-    InputError where the file is there but its sha256 does not begin with `digest`.
+    InputError where the file's sha256 does not begin with `digest`, or it holds no such network.
     """
-    if not weights.is_file():
-        return Fid(None, 0, f"no Inception weights at {weights}")
-    return fid(outputs, references, load_features(weights, digest=digest), side=side)
-
-
-def load_features(weights: Path, *, digest: str = WEIGHTS_SHA256) -> Features:
-    """uint8 NHWC RGB patches -> float32 [N, 2048] features, by the network with weights from a file."""
     if not (found := sha256(weights)).startswith(digest):
         raise InputError(
             f"{weights}: sha256 is {found[:8]}..., expected {digest}...; delete it to fetch it again"

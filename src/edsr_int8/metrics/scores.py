@@ -8,7 +8,9 @@ from edsr_int8.checkpoints.facts import NetworkFacts
 from edsr_int8.data.images import Image, write_png
 from edsr_int8.files import read_json
 from edsr_int8.metrics.crops import crops
+from edsr_int8.metrics.distance import Distance
 from edsr_int8.metrics.evaluate import Folders, evaluate
+from edsr_int8.metrics.fid import Fid
 from edsr_int8.metrics.protocols import PROTOCOLS
 from edsr_int8.models.complexity import card_flops_g, gmacs
 
@@ -36,12 +38,13 @@ def fp32_outputs(own_target: Path, reference_target: Path) -> Path | None:
 
 def score_build(
     images: Path, outputs: Path, fp32: Path | None, out: Path, *, datasets: Sequence[str],
-    protocols: Sequence[str], scale: int,
+    protocols: Sequence[str], scale: int, distance: Distance | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Score a build under every protocol: {data set: {protocol: scores}}; its crops go to `out` as PNG.
 
     `images`, `outputs` and `fp32` hold the model's pairs, this build's images and those of the fp32
-    build (None for fp32 itself), each in {evaluation,card}/<data set>.
+    build (None for fp32 itself), each in {evaluation,card}/<data set>. With `distance`, scores have the
+    FID of the whole images: the same for all protocols that score images of one shape.
     """
     scores: dict[str, Any] = {}
     for dataset in datasets:
@@ -52,9 +55,15 @@ def score_build(
                 scores.setdefault(dataset, {}).update({protocol.name: why for protocol in wanted})
             elif wanted:
                 folders = _folders(images, outputs, fp32, f"{kind}/{dataset}")
-                scores.setdefault(dataset, {}).update(evaluate(folders, protocols=wanted, scale=scale))
+                found = evaluate(folders, protocols=wanted, scale=scale)
+                far = _fid(distance(folders.outputs, folders.hr)) if distance else {}
+                scores.setdefault(dataset, {}).update({name: score | far for name, score in found.items()})
                 _write_crops(crops(folders, scale=scale), out, dataset)
     return scores
+
+
+def _fid(found: Fid) -> dict[str, Any]:
+    return {"fid": found.distance, "fid_patches": found.patches, "fid_skipped": found.reason}
 
 
 def _folders(images: Path, outputs: Path, fp32: Path | None, name: str) -> Folders:

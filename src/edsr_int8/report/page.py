@@ -43,6 +43,7 @@ def render(
         protocols=[PROTOCOLS[name] for name in dict.fromkeys(row["protocol"] for row in rows)],
         has_fid=any(row["fid"] is not None for row in rows),
         has_agreement=any(row["integer_equal_share"] is not None for row in rows),
+        fid_reasons=table.fid_reasons(rows),
         has_reference=any(model.reference for model in models.values()),
         findings=[_finding(first, speeds, name) for name in precisions[1:]],
         scatter=charts.scatter(first, rows, speeds),

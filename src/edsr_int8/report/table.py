@@ -38,6 +38,8 @@ QUALITY = {
     "status": "",
     "integer_equal_share": ".6f",
     "integer_max_difference": "d",
+    "fid_patches": "d",  # fid is too large where they are few
+    "fid_skipped": "",  # why fid was asked for and is not there
     "card_flops_g": ".3f",
     "reference_psnr_db": ".3f",
     "reference_ssim": ".3f",
@@ -70,8 +72,11 @@ SHOWN = {  # what fits a terminal
     "psnr_db": ".3f",
     "psnr_drop_db": ".3f",
     "ssim": ".4f",
+    "fid": ".2f",
+    "fid_patches": "d",
     "model_mb": ".2f",
 }
+ASKED_FOR = ("fid", "fid_patches")  # shown where any row has them
 FIGURES = ("psnr_db", "ssim", "fid", "input_psnr_db", "psnr_drop_db", "fidelity_db")
 
 
@@ -98,7 +103,7 @@ def _quality_row(model: Model, scores: Scores, key: Key, dataset: str, protocol:
         "dataset": dataset,
         "protocol": protocol,
         "shape": shape_text(model.shape),
-        **{name: score.get(name) for name in ("images", *FIGURES)},
+        **{name: score.get(name) for name in ("images", *FIGURES, "fid_patches", "fid_skipped")},
         "psnr_drop_db": fp32["psnr_db"] - score["psnr_db"] if fp32 and score else None,
         **_agreement(scores[key], dataset, protocol),
         "params_m": _scaled(facts.get("params"), 1e6),
@@ -214,14 +219,25 @@ def metrics(rows: Iterable[Row]) -> dict[str, Any]:
 
 
 def as_text(rows: Iterable[Row]) -> str:
-    """The columns that matter most as an aligned Markdown table, then why a target ran none, once each."""
+    """The columns that matter most as an aligned Markdown table, then why figures are missing, once each."""
     rows = list(rows)
-    cells = [list(SHOWN), *([text(row[name], spec) for name, spec in SHOWN.items()] for row in rows)]
+    shown = {
+        name: spec
+        for name, spec in SHOWN.items()
+        if name not in ASKED_FOR or any(row["fid"] is not None for row in rows)
+    }
+    cells = [list(shown), *([text(row[name], spec) for name, spec in shown.items()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    styles = [f"{'>' if spec else '<'}{width}" for spec, width in zip(SHOWN.values(), widths, strict=True)]
+    styles = [f"{'>' if spec else '<'}{width}" for spec, width in zip(shown.values(), widths, strict=True)]
     rule = [
-        "-" * (width - 1) + (":" if spec else "-") for spec, width in zip(SHOWN.values(), widths, strict=True)
+        "-" * (width - 1) + (":" if spec else "-") for spec, width in zip(shown.values(), widths, strict=True)
     ]
     lines = ["| " + " | ".join(map(format, line, styles)) + " |" for line in (cells[0], rule, *cells[1:])]
-    reasons = dict.fromkeys(f"{row['target']}: {row['status']}" for row in rows if row["status"] != "ok")
-    return "\n".join([*lines, *reasons])
+    reasons = [f"{row['target']}: {row['status']}" for row in rows if row["status"] != "ok"]
+    reasons += [f"fid: skipped: {reason}" for reason in fid_reasons(rows)]
+    return "\n".join([*lines, *dict.fromkeys(reasons)])
+
+
+def fid_reasons(rows: Iterable[Row]) -> list[str]:
+    """Why FID was asked for and is not there, each reason once."""
+    return list(dict.fromkeys(row["fid_skipped"] for row in rows if row["fid_skipped"]))

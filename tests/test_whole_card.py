@@ -1,0 +1,92 @@
+"""The card preset with every row, offline: each command of `dvc repro`, in DVC's order, in this one process.
+
+Three hundred processes would take minutes to start: test_standin_card.py runs DVC itself on some of the rows.
+"""
+
+import csv
+import importlib
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+from dvc.repo.reproduce import plan_repro
+
+from edsr_int8 import layout, params
+from edsr_int8.files import read_json
+from edsr_int8.targets import timing
+from http_server import serving
+from project import ROOT, make_project
+from standin_card import PRESET, bodies, publish, standin
+
+CARD = params.load(PRESET)
+
+
+class Here:
+    """In place of a pool of processes: the same call, in this process."""
+
+    def __init__(self, *_: object, **__: object) -> None: ...
+    def __enter__(self) -> "Here":
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+    def submit(self, function, *arguments):
+        self.result = lambda: function(*arguments)
+        return self
+
+
+def test_every_row_from_the_fetch_to_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(timing, "ProcessPoolExecutor", Here)
+    monkeypatch.syspath_prepend(str(ROOT))
+    project, tree = make_project(tmp_path / "card"), standin(CARD.models)
+    for name in ("HOME", "DVC_SITE_CACHE_DIR", "GIT_CONFIG_GLOBAL"):  # DVC is called in this process too
+        monkeypatch.setenv(name, project.environment[name])
+    for section in ("downloads", "datasets", "models", "training"):
+        assert set(tree[section]) == set(getattr(CARD, section))
+    with serving({}) as server:
+        tree["mirror"] = server.url("mirror")
+        for name, body in bodies(tree).items():
+            publish(tree, name, body, server.files, server.url())
+        project.write_params(tree)
+        monkeypatch.chdir(project.folder)
+        run_all(project.folder)
+        assert sum(status == 200 for _, status, _ in server.log) == len(CARD.downloads)
+    with (project.folder / "results" / "table.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["status"] for row in rows} == {"ok"} and all(row["psnr_db"] for row in rows)
+    assert len(rows) == sum(2 * len(row.evaluation) * len(row.protocols) for row in CARD.models.values())
+    check_references(rows)
+    check_sequences()
+
+
+def run_all(folder: Path) -> None:
+    """What a stage depends on is there before it, and what it promises after it."""
+    repo = Repo(str(folder))
+    try:
+        for stage in plan_repro(repo.index.graph):
+            assert all(dep.exists for dep in stage.deps), stage.addressing
+            module, *arguments = stage.cmd.removeprefix("python -m stages.").split()
+            run = getattr(importlib.import_module(f"stages.{module}"), module)
+            run(params.load(Path("params.yaml")), *arguments)
+            assert all(out.exists for out in stage.outs), stage.addressing
+    finally:
+        repo.close()
+
+
+def check_references(rows: list[dict[str, str]]) -> None:
+    """Every figure that the preset quotes stands beside ours."""
+    columns = ("reference_psnr_db", "reference_ssim")
+    shown = {(row["model"], row[column]) for row in rows for column in columns}
+    for name, row in CARD.models.items():
+        quoted = [figure for key, figure in row.reference.items() if key.endswith(("psnr_db", "ssim"))]
+        assert {(name, f"{figure:.3f}") for figure in quoted} <= shown, name
+
+
+def check_sequences() -> None:
+    """GoPro's have scores of their own; the one that the model card scored is a data set too."""
+    scores = read_json(layout.scores("EDSR_x1", "fp32", "onnxruntime") / "scores.json")["datasets"]
+    overall = scores["gopro_test"]["basicsr"]
+    counts = {name: found["images"] for name, found in overall["per_sequence"].items()}
+    assert counts == {"GOPR0384_11_00": 2, "GOPR0385_11_01": 1} and overall["images"] == 3
+    of_the_card = overall["per_sequence"]["GOPR0384_11_00"]["psnr_db"]
+    assert scores["gopro_card"]["basicsr"]["psnr_db"] == of_the_card
