@@ -5,6 +5,7 @@ from edsr_int8.errors import InputError
 from edsr_int8.files import link, write_json
 from edsr_int8.params import Params, row
 from edsr_int8.quantization.quantize import quantize as quantize_network
+from stages.precision import preparation
 from stages.run import run
 
 
@@ -16,8 +17,9 @@ def quantize(params: Params, model: str, precision: str) -> None:
         write_json(out / "ranges.json", {})
         return
     try:
-        options = {"ranges": wanted.ranges, "percentile": wanted.percentile}
-        quantize_network(graphs / "float.onnx", layout.histograms(model), out, **options)
+        histograms, prepared = layout.histograms(model), layout.tuned(model, precision)
+        ranges = preparation(wanted).ranges
+        quantize_network(graphs / "float.onnx", histograms, out, ranges=ranges, prepared=prepared)
     except InputError as error:
         raise InputError(f"precisions.{precision}: {error}") from None
 

@@ -15,7 +15,7 @@ RESERVED_MODELS = (
     *("agreement", "bundle", "datasets", "partial", "probe"),
     *("sample", "scores", "selected", "timings", "training"),
 )
-RESERVED_PRECISIONS = ("export", "images", "network", "observe")
+RESERVED_PRECISIONS = ("export", "images", "network", "observe", "sensitivity")
 
 
 def fetched(download: str) -> Path:
@@ -60,6 +60,16 @@ def images(model: str) -> Path:
 
 def histograms(model: str) -> Path:
     return BUILD / model / "observe" / "histograms.npz"
+
+
+def sensitivity(model: str) -> Path:
+    """losses.csv: what rounding each tensor and each convolution costs."""
+    return BUILD / model / "sensitivity"
+
+
+def tuned(model: str, precision_name: str) -> Path:
+    """curve.csv and, where the row asks for more than a histogram, weights.npz and grids.json."""
+    return BUILD / model / precision_name / "tune"
 
 
 def precision(model: str, name: str) -> Path:

@@ -15,6 +15,7 @@ from edsr_int8.models.description import Description, check, scales
 from edsr_int8.schema import OneOf, Within, listed, record
 
 PROTOCOLS = ("official", "basicsr", "benchmark_y", "card")
+RANGES = ("percentile", "minmax", "mse", "entropy", "search")
 RUNTIMES = ("onnxruntime", "openvino", "integer", "torch", "tensorrt", "vacc")
 NATIVE_SHAPE = (256, 256)  # height, width that costs are given at where a row's shape is native
 # Published figures that a model row may carry, shown beside ours: of the fp32 network or of its int8 build,
@@ -82,10 +83,38 @@ class Calibration:
 
 
 @dataclass(frozen=True)
+class Override:
+    """Another way to the ranges of the tensors whose names match a pattern such as `body.*.conv1`."""
+
+    tensors: str
+    ranges: Annotated[str, OneOf(*RANGES)]
+    percentile: Annotated[float, Within(50, 100)] = 100.0
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Budgets of learning from the fp32 network's output, in steps."""
+
+    steps: Annotated[int, Within(0)] = 0  # 0: none
+    batch: Annotated[int, Within(1)] = 8  # crops a step
+    patch: Annotated[int, Within(8)] = 32  # their height and width
+    crops: Annotated[int, Within(1)] = 1024  # that there are to learn from
+    seed: Annotated[int, Within(0)] = 0
+
+
+@dataclass(frozen=True)
 class Precision:
     dtype: Annotated[str, OneOf("float32", "int8")]
-    ranges: Annotated[str, OneOf("percentile", "minmax", "mse", "")] = ""
+    ranges: Annotated[str, OneOf(*RANGES, "")] = ""
     percentile: Annotated[float, Within(50, 100)] = 100.0
+    overrides: tuple[Override, ...] = ()
+    mix: bool = False  # exact: linear tensors in the channel basis that rounds best
+    even: bool = False  # exact: channels inside residual blocks scaled to fill the range
+    share: bool = False  # the last residual sum and its terms on one grid
+    bias_correction: bool = False
+    tuning: Tuning = field(default_factory=Tuning)
+    float_layers: tuple[str, ...] = ()  # patterns of layers that stay in float
+    budget: Annotated[float, Within(0, 1)] = 0.0  # or: the share of MACs that may, by sensitivity
 
 
 @dataclass(frozen=True)
@@ -227,10 +256,12 @@ def _check_dataset(dataset: Dataset, where: str) -> None:
 
 
 def _check_precision(precision: Precision, where: str) -> None:
-    if precision.dtype == "float32" and precision.ranges:
-        raise InputError(f"{where}.ranges: a float32 row takes dtype only")
+    if precision.dtype == "float32" and precision != Precision("float32"):
+        raise InputError(f"{where}: a float32 row takes dtype only")
     if precision.dtype == "int8" and not precision.ranges:
-        raise InputError(f"{where}: missing ranges; allowed: percentile, minmax, mse")
+        raise InputError(f"{where}: missing ranges; allowed: {listed(RANGES)}")
+    if precision.float_layers and precision.budget:
+        raise InputError(f"{where}: float_layers and budget both choose what stays in float; give one")
 
 
 def description(row: Network) -> Description:

@@ -107,7 +107,7 @@ def _rows(kind: Any, value: Any, where: str) -> dict[str, Any]:
 
 
 def _scalar(kind: type, value: Any, where: str) -> Any:
-    words = {int: "a whole number", float: "a number", str: "text"}
+    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind:  # not isinstance: true is no number here

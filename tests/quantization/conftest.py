@@ -17,6 +17,7 @@ from edsr_int8.export import float_graph, save
 from edsr_int8.models.build import build
 from edsr_int8.models.description import Description
 from edsr_int8.quantization.observe import observe
+from edsr_int8.quantization.options import Ranges
 from edsr_int8.quantization.quantize import quantize
 
 X2 = Description("edsr", 8, 2, 2, 1.0, "pixelshuffle")
@@ -81,9 +82,8 @@ def int8_graphs(
     @cache
     def graph(name: str) -> Path:
         observe(float_graphs(name), [folder / "image.png"], folder / f"{name}.npz", threads=1)
-        quantize(
-            float_graphs(name), folder / f"{name}.npz", folder / name, ranges="percentile", percentile=99.99
-        )
+        ranges = Ranges("percentile", 99.99)
+        quantize(float_graphs(name), folder / f"{name}.npz", folder / name, ranges=ranges)
         return folder / name / "model.onnx"
 
     return graph

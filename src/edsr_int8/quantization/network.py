@@ -40,6 +40,10 @@ class Conv(Layer):
     # to it is taken back in the bias.
     expected: np.ndarray | None = None
 
+    @property
+    def linear(self) -> bool:
+        return (self.low, self.high) == (-math.inf, math.inf)
+
 
 @dataclass(frozen=True, eq=False)
 class Sum(Layer):
@@ -100,6 +104,15 @@ def measured(network: Network) -> list[str]:
     """Tensors whose range only calibration can tell: neither an image nor a mere shuffle of another."""
     known = ends_on_image(network)
     return [x.name for x in network.layers if isinstance(x, Conv | Sum) and x.name not in known]
+
+
+def resolutions(network: Network) -> dict[str, int]:
+    """How many times as high and wide as the image each tensor is."""
+    found = {IMAGE: 1}
+    for layer in network.layers:
+        factor = layer.factor if isinstance(layer, Shuffle) else 1
+        found[layer.name] = found[layer.inputs[0]] * factor
+    return found
 
 
 def read_network(path: Path) -> Network:

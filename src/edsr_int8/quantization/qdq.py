@@ -1,10 +1,11 @@
-"""The strict-int8 graph: int8 convolutions, sums and shuffles, in ONNX's QuantizeLinear / DequantizeLinear.
+"""The int8 graph: int8 convolutions, sums and shuffles, in ONNX's QuantizeLinear / DequantizeLinear.
 
 Runtimes fuse DequantizeLinear, Conv, QuantizeLinear into one integer operation: nothing is float but
-the scales. Between the layers lie uint8 tensors, each named as its layer.
+the scales. Between the layers lie uint8 tensors, each named as its layer. Layers that are to stay in
+float give float tensors instead, and what reads one of those in int8 rounds it first.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
@@ -15,13 +16,15 @@ from edsr_int8.quantization.ranges import Grid
 from edsr_int8.quantization.weights import round_conv
 
 
-def qdq_model(network: Network, grids: Mapping[str, Grid], metadata: Mapping[str, str]) -> ModelProto:
+def qdq_model(
+    network: Network, grids: Mapping[str, Grid], metadata: Mapping[str, str], *, floats: Collection[str] = ()
+) -> ModelProto:
     """uint8 `image` 1x3xHxW -> uint8 `output`, from a folded network and the grid of each of its tensors.
 
     A QuantizeLinear is also the clip of its layer: to 0..255 at the output, where it rounds half to
     even, and at zero behind a Relu. ValueError where a grid reaches beyond its layer's clip.
     """
-    graph = _Graph(grids)
+    graph = _Graph(grids, floats)
     for layer in network.layers:
         graph.add(layer, OUTPUT if layer is network.layers[-1] else layer.name)
     scale = int(np.prod([layer.factor for layer in network.layers if isinstance(layer, Shuffle)]))
@@ -34,37 +37,68 @@ def _image(name: str, scale: int) -> ValueInfoProto:
 
 
 class _Graph:
-    """The graph under construction, and where in it each tensor lies as float."""
+    """The graph under construction, and where in it each tensor lies: as codes, as float, as it was made."""
 
-    def __init__(self, grids: Mapping[str, Grid]) -> None:
+    def __init__(self, grids: Mapping[str, Grid], floats: Collection[str]) -> None:
         self.builder = Builder()
         self.grids = grids
+        self.stay = floats
+        self.codes: dict[str, str] = {IMAGE: IMAGE}
         self.floats: dict[str, str] = {}
+        self.wholes: dict[str, str] = {}  # of layers that stay in float
 
     def add(self, layer: Layer, output: str) -> None:
-        """Add `layer`; its uint8 tensor gets the name `output`."""
+        """Add `layer`; its uint8 tensor, where it has one, gets the name `output`."""
         name = layer.name
         match layer:
             case Conv():
-                _require_within(layer, self.grids[name])
-                self._quantize(name, self._conv(layer), output)
+                made = self._float_conv(layer) if name in self.stay else self._conv(layer)
             case Sum():
-                terms = [self._float(source) for source in layer.inputs]
-                self._quantize(name, self.builder.node("Add", terms, f"{name}.sum", name), output)
+                terms = [self.wholes.get(source) or self._float(source) for source in layer.inputs]
+                made = self.builder.node("Add", terms, f"{name}.sum", name)
             case Shuffle():
-                self.builder.shuffle(layer, layer.inputs[0], output)
+                self._shuffle(layer, output)
+                return
             case Plane():
-                self.builder.plane(layer, layer.inputs[0], output, np.dtype(np.uint8))
+                self.codes[name] = self.builder.plane(layer, IMAGE, output, np.dtype(np.uint8))
+                return
             case _:
                 raise TypeError(f"{name}: {type(layer).__name__} has no integer form; fold it")
+        if name in self.stay and output != OUTPUT:
+            self.wholes[name] = made
+        else:
+            self._quantize(name, made, output)
+
+    def _shuffle(self, layer: Shuffle, output: str) -> None:
+        """Of codes where there are any: a quarter of the bytes to move."""
+        source = layer.inputs[0]
+        if source in self.codes:
+            self.codes[layer.name] = self.builder.shuffle(layer, self.codes[source], output)
+            return
+        moved = self.builder.shuffle(layer, self.wholes[source], f"{layer.name}.float")
+        self.wholes[layer.name] = moved
+        if output == OUTPUT:
+            self._quantize(layer.name, moved, output)
 
     def _conv(self, layer: Conv) -> str:
+        _require_within(layer, self.grids[layer.name])
         name, source = layer.name, layer.inputs[0]
         rounded = round_conv(layer, self.grids[source].scale)
         bias_scales = rounded.scales * np.float32(self.grids[source].scale)
         weight = self._constant(f"{name}.weight", rounded.weight, rounded.scales)
         bias = self._constant(f"{name}.bias", rounded.bias, bias_scales)
         return self.builder.conv(layer, [self._float(source), weight, bias], f"{name}.linear")
+
+    def _float_conv(self, layer: Conv) -> str:
+        """A layer whose clip reaches to infinity is a Relu; one that ends on the image clips by rounding."""
+        name, source = layer.name, layer.inputs[0]
+        constants = [
+            self.builder.constant(f"{name}.{kind}", value.astype(np.float32))
+            for kind, value in (("weight", layer.weight), ("bias", layer.bias))
+        ]
+        inputs = [self.wholes.get(source) or self._float(source), *constants]
+        linear = self.builder.conv(layer, inputs, f"{name}.linear")
+        return self.builder.node("Relu", [linear], f"{name}.relu") if layer.low == 0 else linear
 
     def _constant(self, name: str, codes: np.ndarray, scales: np.ndarray) -> str:
         """Integers as float, with one scale for each output channel."""
@@ -77,15 +111,16 @@ class _Graph:
 
     def _float(self, name: str) -> str:
         """The uint8 tensor `name` as float; one DequantizeLinear serves all who read it."""
+        if name not in self.codes:
+            self._quantize(name, self.wholes[name], name)
         if name not in self.floats:
-            self.floats[name] = self.builder.node(
-                "DequantizeLinear", [name, *self._grid(f"{name}.float", self.grids[name])], f"{name}.float"
-            )
+            inputs = [self.codes[name], *self._grid(f"{name}.float", self.grids[name])]
+            self.floats[name] = self.builder.node("DequantizeLinear", inputs, f"{name}.float")
         return self.floats[name]
 
     def _quantize(self, name: str, source: str, output: str) -> None:
         inputs = [source, *self._grid(f"{name}.round", self.grids[name])]
-        self.builder.node("QuantizeLinear", inputs, output, f"{name}.round")
+        self.codes[name] = self.builder.node("QuantizeLinear", inputs, output, f"{name}.round")
 
     def _grid(self, name: str, grid: Grid) -> list[str]:
         return [

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic, write_json
+from edsr_int8.quantization import tuned
+from edsr_int8.quantization.mixed import shares
 from edsr_int8.quantization.network import (
     IMAGE,
     Network,
@@ -14,43 +16,57 @@ from edsr_int8.quantization.network import (
     measured,
     read_network,
 )
+from edsr_int8.quantization.options import CARD, Ranges
 from edsr_int8.quantization.qdq import qdq_model
-from edsr_int8.quantization.ranges import IMAGE_GRID, Grid, Range, choose, grid
+from edsr_int8.quantization.ranges import IMAGE_GRID, STEPS, Grid, Range, choose_all, grid
 from edsr_int8.quantization.rewrite import fold
 from edsr_int8.quantization.sketch import load
 
 
 def quantize(
-    float_model: Path, histograms: Path, out: Path, *, ranges: str = "percentile", percentile: float = 99.999
+    float_model: Path, histograms: Path, out: Path, *, ranges: Ranges = CARD, prepared: Path | None = None
 ) -> None:
     """Write `out`/model.onnx, uint8 in and out, and `out`/ranges.json: what was chosen for each tensor.
 
-    `ranges` is a method of ranges.py, `percentile` its percentage where it takes one. Equal inputs
-    give equal bytes. InputError where `histograms` are not those of `float_model`.
+    Weights and grids are those of the folder `prepared`, where `tune` left some; else the grids come
+    off `histograms` as `ranges` says. Equal inputs give equal bytes. InputError where `histograms` are
+    not those of `float_model`.
     """
     network = fold(read_network(float_model))
+    floats: frozenset[str] = frozenset()
+    if prepared and (prepared / tuned.WEIGHTS).exists():
+        network, chosen, floats = tuned.load(prepared, network)
+    else:
+        chosen = {name: grid(*ends) for name, ends in _ranges(network, histograms, ranges).items()}
+    options = {"precision": "mixed" if floats else "int8", "ranges": ranges.method}
+    options |= {"percentile": f"{ranges.percentile:g}"}
+    if floats:
+        macs, activations = shares(network, floats)
+        options |= {"float_mac_share": f"{macs:.6f}", "float_byte_share": f"{activations:.6f}"}
+    model = qdq_model(network, all_grids(network, chosen), network.metadata | options, floats=floats)
+    with atomic(out / "model.onnx") as temporary:
+        temporary.write_bytes(model.SerializeToString(deterministic=True))
+    write_json(out / "ranges.json", {name: _entry(chosen[name]) for name in chosen})
+
+
+def _ranges(network: Network, histograms: Path, ranges: Ranges) -> dict[str, Range]:
     sketches = load(histograms, weights_sha256=network.metadata.get("weights_sha256", ""))
     if missing := [name for name in measured(network) if name not in sketches]:
         raise InputError(f"{histograms}: has no tensor {missing[0]}; run observe again")
-    kept = {name: choose(sketches[name], ranges=ranges, percentile=percentile) for name in measured(network)}
-    grids = all_grids(network, kept)
-    options = {"precision": "int8", "ranges": ranges, "percentile": f"{percentile:g}"}
-    model = qdq_model(network, grids, network.metadata | options)
-    with atomic(out / "model.onnx") as temporary:
-        temporary.write_bytes(model.SerializeToString(deterministic=True))
-    write_json(out / "ranges.json", {name: _entry(kept[name], grids[name]) for name in kept})
+    return choose_all({name: sketches[name] for name in measured(network)}, ranges)
 
 
-def all_grids(network: Network, ranges: Mapping[str, Range]) -> dict[str, Grid]:
-    """The grid of every tensor: an image's own, a shuffle's its input's, any other's by its range."""
+def all_grids(network: Network, measured_grids: Mapping[str, Grid]) -> dict[str, Grid]:
+    """The grid of every tensor: an image's own, a shuffle's its input's, any other's as measured."""
     grids = {IMAGE: IMAGE_GRID}
     grids |= dict.fromkeys(ends_on_image(network), IMAGE_GRID)
-    grids |= {name: grid(*ends) for name, ends in ranges.items()}
+    grids |= measured_grids
     for layer in network.layers:
         if isinstance(layer, Plane | Shuffle):
             grids[layer.name] = grids[layer.inputs[0]]
     return grids
 
 
-def _entry(kept: Range, chosen: Grid) -> dict[str, float]:
-    return {"low": kept[0], "high": kept[1], "scale": chosen.scale, "zero_point": chosen.zero_point}
+def _entry(chosen: Grid) -> dict[str, float]:
+    low, high = (chosen.scale * (code - chosen.zero_point) for code in (0, STEPS))
+    return {"low": low, "high": high, "scale": chosen.scale, "zero_point": chosen.zero_point}

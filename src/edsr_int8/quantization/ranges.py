@@ -1,11 +1,13 @@
 """From a tensor's histogram to its uint8 grid: which range to keep, then scale and zero point."""
 
-from collections.abc import Callable
+import fnmatch
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from edsr_int8.errors import InputError
+from edsr_int8.quantization.options import Ranges
 from edsr_int8.quantization.sketch import Sketch, distribution, percentile
 
 STEPS = 255  # between the 256 codes of uint8
@@ -31,6 +33,23 @@ def grid(low: float, high: float) -> Grid:
     if scale < np.finfo(np.float32).tiny:  # all zero, or so small that float32 could not divide by it
         return IMAGE_GRID
     return Grid(scale, int(np.rint(-low / scale)))
+
+
+def choose_all(sketches: Mapping[str, Sketch], wanted: Ranges) -> dict[str, Range]:
+    """Tensor -> range. InputError where an override names no tensor, or a method is unknown."""
+    for override in wanted.overrides:
+        if not fnmatch.filter(sketches, override.tensors):
+            raise InputError(
+                f"overrides: {override.tensors!r} names no tensor; there are {', '.join(sketches)}"
+            )
+    chosen = {}
+    for name, sketch in sketches.items():
+        method, percent = wanted.method, wanted.percentile
+        for override in wanted.overrides:
+            if fnmatch.fnmatchcase(name, override.tensors):
+                method, percent = override.ranges, override.percentile
+        chosen[name] = choose(sketch, ranges=method, percentile=percent)
+    return chosen
 
 
 def choose(of: Sketch, *, ranges: str, percentile: float) -> Range:
@@ -79,8 +98,38 @@ def _error(values: np.ndarray, counts: np.ndarray, low: float, high: float) -> f
     return float(counts @ np.where(beyond == 0, rounding, beyond**2))
 
 
+def entropy_range(of: Sketch, _percent: float = 100) -> Range:
+    """The range whose 256 codes tell least of the distribution wrongly: least Kullback-Leibler divergence.
+
+    As TensorRT's calibration (Migacz, GTC 2017): what lies outside is counted at the ends, and a code's
+    count is spread evenly over the values that share it. Both ends shrink by the same share.
+    """
+    values, counts = distribution(of)
+    low, high = minmax_range(of)
+    return min(((low * f, high * f) for f in SHRINK), key=lambda ends: _divergence(values, counts, *ends))
+
+
+def _divergence(values: np.ndarray, counts: np.ndarray, low: float, high: float) -> float:
+    """Between the counts over low..high and those that their codes tell; what becomes zero is left out."""
+    step = (high - low) / STEPS
+    inside = (values >= low) & (values <= high) & (np.abs(values) > step / 2)
+    if not inside.any():
+        return 0.0
+    kept = counts[inside].astype(np.float64)
+    clipped = kept.copy()
+    clipped[0] += counts[values < low].sum()
+    clipped[-1] += counts[values > high].sum()
+    codes = np.unique(np.rint(values[inside] / step), return_inverse=True)[1]
+    widths = np.abs(values[inside])  # a histogram's bin is as wide as its value is large
+    spread = widths * (np.bincount(codes, kept) / np.bincount(codes, widths))[codes]
+    p, q = clipped / clipped.sum(), spread / spread.sum()
+    return float(p @ np.log(p / q))
+
+
 METHODS: dict[str, Callable[[Sketch, float], Range]] = {
     "percentile": percentile_range,
     "minmax": minmax_range,
     "mse": mse_range,
+    "entropy": entropy_range,
+    "search": percentile_range,  # where the search begins (search.py)
 }

@@ -1,6 +1,5 @@
 """Rewrites of the float network that leave its output as it is and int8 less to lose."""
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -77,13 +76,9 @@ def _absorb(
         renamed = replace(layer, inputs=tuple(merged.get(name, name) for name in layer.inputs))
         conv = layers.get(renamed.inputs[0])
         alone = readers[layer.inputs[0]] == 1
-        if isinstance(renamed, kind) and isinstance(conv, Conv) and alone and _linear(conv):
+        if isinstance(renamed, kind) and isinstance(conv, Conv) and alone and conv.linear:
             layers[conv.name] = into(conv, renamed.constant.astype(np.float64))
             merged[layer.name] = conv.name
         else:
             layers[layer.name] = renamed
     return replace(network, layers=tuple(layers.values()))
-
-
-def _linear(conv: Conv) -> bool:
-    return (conv.low, conv.high) == (-math.inf, math.inf)

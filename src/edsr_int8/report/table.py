@@ -36,6 +36,8 @@ QUALITY = {
     "gmacs": ".3f",
     "model_mb": ".3f",
     "status": "",
+    "float_mac_share": ".4f",  # of MACs, those of convolutions with an input or output above 8 bits
+    "float_byte_share": ".4f",  # of the layers' output bytes, those above 8 bits
     "integer_equal_share": ".6f",
     "integer_max_difference": "d",
     "fid_patches": "d",  # fid is too large where they are few
@@ -108,6 +110,8 @@ def _quality_row(model: Model, scores: Scores, key: Key, dataset: str, protocol:
         **_agreement(scores[key], dataset, protocol),
         "params_m": _scaled(facts.get("params"), 1e6),
         "gmacs": facts.get("gmacs"),
+        "float_mac_share": facts.get("float_mac_share"),
+        "float_byte_share": facts.get("float_byte_share"),
         "model_mb": _scaled(facts.get("model_bytes"), 1e6),
         "status": _status(scores[key], dataset, protocol),
         "card_flops_g": facts.get("card_flops_g"),

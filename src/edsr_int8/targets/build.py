@@ -33,7 +33,7 @@ class Part:
 @dataclass(frozen=True)
 class Build:
     path: Path
-    dtype: str  # float32 | int8
+    dtype: str  # float32 | int8 | mixed: int8 but for some layers in float
     whole: Part
     parts: tuple[Part, ...]  # which run one after the other; one that cannot be cut is one part
     weight_bytes: int
@@ -53,6 +53,8 @@ def read_build(path: Path) -> Build:
     ):
         raise InputError(f"{path}: takes or gives float images; use a build with uint8 ones (uint8.onnx)")
     quantized = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
+    mixed = any(entry.key == "precision" and entry.value == "mixed" for entry in model.metadata_props)
+    dtype = "mixed" if mixed else "int8" if quantized else "float32"
     try:
         whole = _part(model)
         parts = tuple(map(_part, cut(model) or ()))
@@ -60,7 +62,7 @@ def read_build(path: Path) -> Build:
         raise InputError(f"{path}: a broken graph ({one_line(error)}); build it again") from error
     except ValueError as error:
         raise Unavailable(str(error)) from None
-    return Build(path, "int8" if quantized else "float32", whole, parts or (whole,), path.stat().st_size)
+    return Build(path, dtype, whole, parts or (whole,), path.stat().st_size)
 
 
 def _part(model: ModelProto) -> Part:

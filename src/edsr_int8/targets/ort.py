@@ -28,7 +28,7 @@ FATAL = 4  # log severity: errors come as exceptions, so the log need not repeat
 
 
 CAPABILITIES = Capabilities(
-    dtypes=("float32", "int8"),
+    dtypes=("float32", "int8", "mixed"),
     dynamic_shape=True,
     overhead_bytes=100 * MIB,
     weight_factor=3.2,

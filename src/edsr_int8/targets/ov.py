@@ -27,7 +27,7 @@ INSTALL = "openvino is not installed; pip install 'edsr-int8[openvino]'"
 
 
 CAPABILITIES = Capabilities(
-    dtypes=("float32", "int8"),
+    dtypes=("float32", "int8", "mixed"),
     dynamic_shape=True,
     overhead_bytes=140 * MIB,
     weight_factor=2.2,

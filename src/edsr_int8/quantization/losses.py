@@ -1,0 +1,61 @@
+"""The table of what rounding each part of a network costs its output."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from math import log10
+from pathlib import Path
+
+from edsr_int8.errors import InputError
+from edsr_int8.files import atomic
+
+PEAK = 255.0
+IDENTICAL_DB = 100.0
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One row: what is rounded, and how far the output then is from the float network's."""
+
+    name: str
+    kind: str  # tensor: its values; weights: a convolution's; all: everything together
+    alone_mse: float  # grey levels squared, only this rounded
+    without_mse: float  # all but this rounded
+    gain_db: float  # PSNR against the float network: all but this rounded, less all rounded
+
+    @property
+    def alone_db(self) -> float:
+        """PSNR against the float network's output, only this rounded."""
+        return decibels(self.alone_mse)
+
+
+def decibels(mse: float) -> float:
+    """PSNR of a mean squared error in grey levels; an identical pair counts as 100 dB."""
+    return min(IDENTICAL_DB, 10 * log10(PEAK**2 / max(mse, 1e-12)))
+
+
+def layer_losses(losses: Iterable[Loss]) -> dict[str, float]:
+    """Convolution -> mean squared error of rounding its weights, plus that of rounding its output."""
+    alone = {(loss.name, loss.kind): loss.alone_mse for loss in losses}
+    convolutions = [name for name, kind in alone if kind == "weights"]
+    return {name: alone[name, "weights"] + alone.get((name, "tensor"), 0.0) for name in convolutions}
+
+
+def write_losses(path: Path, losses: Iterable[Loss]) -> None:
+    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(field.name for field in fields(Loss))
+        writer.writerows(
+            (name, kind, *(f"{x:.6g}" for x in rest)) for name, kind, *rest in map(astuple, losses)
+        )
+
+
+def read_losses(path: Path) -> list[Loss]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [
+                Loss(row["name"], row["kind"], *(float(row[f.name]) for f in fields(Loss)[2:]))
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, KeyError, ValueError) as error:
+        raise InputError(f"{path}: not a table of losses ({error}); run the sensitivity stage") from None

@@ -1,0 +1,58 @@
+"""Where the int8 loss comes from: each tensor and each convolution rounded alone, and all but it."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from torch import Tensor
+
+from edsr_int8.progress import bar
+from edsr_int8.quantization.crops import cut_crops
+from edsr_int8.quantization.losses import Loss, decibels
+from edsr_int8.quantization.network import measured, read_network
+from edsr_int8.quantization.options import CARD
+from edsr_int8.quantization.ranges import choose_all, grid
+from edsr_int8.quantization.rewrite import fold
+from edsr_int8.quantization.simulate import Simulation
+from edsr_int8.quantization.sketch import load
+from edsr_int8.quantization.tune import error, targets
+
+CROPS, PATCH, SEED = 8, 48, 0
+
+
+def measure_losses(float_model: Path, histograms: Path, images: Sequence[Path]) -> list[Loss]:
+    """The losses of int8 with the card's ranges on crops of calibration images, without labels."""
+    network = fold(read_network(float_model))
+    sketches = load(histograms, weights_sha256=network.metadata.get("weights_sha256", ""))
+    ranges = choose_all({name: sketches[name] for name in measured(network)}, CARD)
+    simulation = Simulation(network, {name: grid(*ends) for name, ends in ranges.items()})
+    return sensitivity(simulation, cut_crops(images, count=CROPS, patch=PATCH, seed=SEED).training)
+
+
+def sensitivity(simulation: Simulation, crops: Tensor) -> list[Loss]:
+    """Losses on `crops`: `all` first, then tensor by tensor and convolution by convolution in their order."""
+    images, wanted = targets(simulation, crops)
+    tensors, layers = simulation.tensors, simulation.layers
+
+    def measure(on_tensors: frozenset[str], on_layers: frozenset[str]) -> float:
+        simulation.tensors, simulation.layers = on_tensors, on_layers
+        return error(simulation, images, wanted)
+
+    try:
+        total = measure(tensors, layers)
+        found = [Loss("all", "all", total, 0.0, 0.0)]
+        for name, kind in bar(list(_parts(simulation)), "sensitivity", unit="part"):
+            one, none = frozenset([name]), frozenset[str]()
+            alone = measure(one, none) if kind == "tensor" else measure(none, one)
+            without = measure(tensors - one, layers) if kind == "tensor" else measure(tensors, layers - one)
+            found.append(Loss(name, kind, alone, without, decibels(without) - decibels(total)))
+    finally:
+        simulation.tensors, simulation.layers = tensors, layers
+    return found
+
+
+def _parts(simulation: Simulation) -> Iterator[tuple[str, str]]:
+    for layer in simulation.network.layers:
+        if layer.name in simulation.tensors:
+            yield layer.name, "tensor"
+        if layer.name in simulation.layers:
+            yield layer.name, "weights"

@@ -1,0 +1,17 @@
+"""build/<model>/sensitivity: where an int8 build's loss comes from, tensor by tensor and layer by layer."""
+
+from edsr_int8 import layout
+from edsr_int8.params import Params
+from edsr_int8.quantization.losses import write_losses
+from edsr_int8.quantization.sensitivity import measure_losses
+from stages.run import run
+
+
+def sensitivity(_: Params, model: str) -> None:
+    images = sorted((layout.images(model) / "calibration").rglob("*.png"))
+    losses = measure_losses(layout.export(model) / "float.onnx", layout.histograms(model), images)
+    write_losses(layout.sensitivity(model) / "losses.csv", losses)
+
+
+if __name__ == "__main__":
+    run(sensitivity)
