@@ -12,7 +12,7 @@ from edsr_int8.data.images import Image, read_rgb
 from edsr_int8.errors import InputError
 
 HELD_OUT = 8  # one image in so many is only looked at to see whether the rest taught something
-STRETCHED = 0.25  # share of crops whose colours are stretched
+STRETCHED = 0.1  # share of crops whose colours are stretched
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Crops:
 def cut_crops(images: Sequence[Path], *, count: int, patch: int, seed: int) -> Crops:
     """`count` crops to learn from and count/8 to check on, of other images where there are two or more.
 
-    Turned and mirrored at random; one in four with its colours stretched, as int8 fails first on
+    Turned and mirrored at random; one in ten with its colours stretched, as int8 fails first on
     saturated colours that calibration images rarely have. Height and width are `patch`, or those of
     the smallest image. The same seed gives the same crops. InputError where there is no image.
     """
