@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from edsr_int8.data.download import download
 from edsr_int8.errors import InputError
 from edsr_int8.files import sha256 as digest_of
 
@@ -21,6 +20,8 @@ def find_weights(weights: Path, urls: Sequence[str], *, sha256: str, partial: Pa
                 "sha256, or delete the file"
             )
         return ""
+    from edsr_int8.data.download import download  # requests: half a second that few runs need
+
     try:
         download(urls, weights, sha256=sha256, partial=partial / f"{weights.name}.part", mirror=mirror)
     except InputError as error:

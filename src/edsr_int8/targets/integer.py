@@ -8,25 +8,13 @@ rule that `provider` names (exact.py):
   'fixed_point+fused'   both
 """
 
-import math
-from collections import Counter
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import onnx
-import torch
-from onnx import NodeProto
-from torch import Tensor
-from torch.nn import functional
-
 from edsr_int8.errors import InputError
-from edsr_int8.targets import exact
 from edsr_int8.targets.base import Capabilities, Runner, TargetOptions, cores
-from edsr_int8.targets.exact import Rule, Sum
-from edsr_int8.targets.walk import Walk, checked_runner, convolution
 from edsr_int8.tiling import MIB
 
 KNOBS = ("fixed_point", "fused")
@@ -51,12 +39,15 @@ class Integer:
         return {"runtime": "integer", "version": version("torch"), "available": True, "why_not": ""}
 
     def load(self, model: Path, *, height: int | None = None, width: int | None = None) -> Runner:
+        from edsr_int8.targets.arithmetic import open_graph  # torch: a second that a probe need not take
+
         knobs = self._knobs()
-        torch.set_num_threads(self.options.threads or cores())
-        graph = onnx.load(model).graph
-        unrounded = _before_sums(graph.node) if "fused" in knobs else frozenset()
-        rule = exact.fixed_point_rule if "fixed_point" in knobs else exact.float_rule
-        return checked_runner(Walk(graph, Arithmetic(rule, unrounded)), f"integer cannot run {model}")
+        return open_graph(
+            model,
+            fixed_point="fixed_point" in knobs,
+            fused="fused" in knobs,
+            threads=self.options.threads or cores(),
+        )
 
     def _knobs(self) -> set[str]:
         knobs = set(filter(None, self.options.provider.split("+")))
@@ -65,70 +56,6 @@ class Integer:
                 f"provider: integer knows no {min(unknown)!r}; known are '', {' and '.join(KNOBS)}"
             )
         return knobs
-
-
-@dataclass(frozen=True)
-class Arithmetic:
-    """The nodes of a QDQ graph. Quantized tensors are integer Tensors, what lies between them Sums."""
-
-    rule: Rule
-    unrounded: frozenset[str]  # outputs of the QuantizeLinear nodes that only saturate
-
-    def __call__(self, node: NodeProto, options: dict[str, Any], inputs: list[Any]) -> Tensor | Sum:
-        match node.op_type, inputs:
-            case "QuantizeLinear", [Sum() as value, scale, zero_point] if node.output[0] in self.unrounded:
-                return exact.saturate(value, scale, zero_point)
-            case "DequantizeLinear", [Sum() as value, *_]:  # of such a one
-                return value
-            case "QuantizeLinear", [Sum() as value, scale, *zero]:
-                [zero_point] = zero or [torch.zeros((), dtype=torch.uint8)]
-                return exact.quantize(value, scale, zero_point, self.rule)
-            case "DequantizeLinear", [Tensor() as codes, scale, *zero]:
-                [zero_point] = zero or [torch.zeros_like(scale, dtype=codes.dtype)]
-                return exact.dequantize(codes, scale, zero_point, axis=options.get("axis", 1))
-            case "Conv", [Sum() as image, Sum() as weight, *bias]:
-                return exact.convolve(image, weight, *(bias or [None]), **convolution(options))
-            case "Add", [Sum() as first, Sum() as second]:
-                return exact.add(first, second)
-            case "Relu", [Sum() as value]:
-                return exact.clip(value, 0, math.inf)
-            case "Clip", [Sum() as value, Tensor() as low, Tensor() as high]:
-                return exact.clip(value, float(low), float(high))
-            case "DepthToSpace", [value] if options.get("mode") == b"CRD":
-                return _moved(value, lambda t: functional.pixel_shuffle(t, options["blocksize"]))
-            case "Pad", [Tensor() as codes, pads, constant] if (
-                options.get("mode", b"constant") == b"constant"
-            ):
-                return functional.pad(codes, _pads(pads), value=int(constant))
-            case "Concat", parts if all(isinstance(part, Tensor) for part in parts):
-                return torch.cat(parts, dim=options["axis"])
-        raise ValueError("is no operation of an int8 accelerator, or not on quantized tensors")
-
-
-def _before_sums(nodes: Iterable[NodeProto]) -> frozenset[str]:
-    """Outputs of the QuantizeLinear nodes between a Conv and an Add that nothing else reads."""
-    makers = {node.output[0]: node for node in nodes}
-    uses = Counter(name for node in nodes for name in node.input)
-    found = set()
-    for name in (name for node in nodes if node.op_type == "Add" for name in node.input):
-        chain = []
-        for op in ("DequantizeLinear", "QuantizeLinear", "Conv"):
-            if name in makers and makers[name].op_type == op and uses[name] == 1:
-                chain.append(name)
-                name = makers[name].input[0]
-        if len(chain) == 3:
-            found.add(chain[1])
-    return frozenset(found)
-
-
-def _pads(pads: Tensor) -> list[int]:
-    """ONNX: all beginnings, then all ends; torch: beginning and end axis by axis, from the last."""
-    begins, ends = pads.reshape(2, -1).tolist()
-    return [pad for pair in zip(begins[::-1], ends[::-1], strict=True) for pad in pair]
-
-
-def _moved(value: Tensor | Sum, move: Callable[[Tensor], Tensor]) -> Tensor | Sum:
-    return move(value) if isinstance(value, Tensor) else exact.rearrange(value, move)
 
 
 def open_target(options: TargetOptions) -> Integer:
