@@ -1,8 +1,9 @@
 """Learning from the float network's own output: weights, biases, channel bases, gains and grids, no labels.
 
-All are learned together, end to end, by the squared error between the int8 network's output and the
-float one's. Bases and gains only choose among equal networks; weights move by fractions of their own
-quantization step, so that one set of rates serves every network.
+All are learned together, end to end, for the least mean logarithm of a crop's squared error against the
+float network: its PSNR, in which a smooth crop counts as much as a busy one. Bases and gains only choose
+among equal networks; weights move by fractions of their own quantization step, so that one set of rates
+serves every network.
 """
 
 import math
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from edsr_int8.progress import bar
 from edsr_int8.quantization.crops import Crops
@@ -22,6 +23,7 @@ THREADS = 2  # always: another number would add in another order, and end in oth
 CHECKS = 20  # times that the held-out crops are looked at
 BATCH = 16  # of crops that are only looked at
 WARMUP = 0.05  # of all steps
+FLOOR = 0.01  # grey levels squared, added to a crop's error: far under that of rounding the output
 MOMENTS = (0.9, 0.99)  # Adam's
 
 # Learning rates, at the top of the schedule.
@@ -38,7 +40,7 @@ class Point:
     """Mean squared errors against the float network, in grey levels squared."""
 
     step: int
-    training_mse: float  # mean since the point before
+    training_mse: float  # mean since the point before: geometric over crops, arithmetic over steps
     held_out_mse: float
 
 
@@ -66,11 +68,11 @@ def tune(simulation: Simulation, crops: Crops, options: TuningOptions) -> list[P
         for group, rate in zip(adam.param_groups, rates, strict=True):
             group["lr"] = rate * _schedule(step, options.steps)
         chosen = torch.from_numpy(random.integers(0, len(training[0]), options.batch))
-        loss = _loss(simulation, *(part[chosen] for part in training))
+        loss = _squares(simulation, *(part[chosen] for part in training)).log().mean()
         adam.zero_grad(set_to_none=True)
         loss.backward()
         adam.step()
-        losses.append(float(loss.detach()))
+        losses.append(float(loss.detach().exp()))
         if step % every == 0 or step == options.steps:
             point = Point(step, float(np.mean(losses)), error(simulation, *held_out))
             if point.held_out_mse <= min(p.held_out_mse for p in curve):
@@ -92,12 +94,12 @@ def targets(simulation: Simulation, crops: Tensor) -> tuple[Tensor, Tensor]:
 def error(simulation: Simulation, images: Tensor, wanted: Tensor) -> float:
     """Mean squared error over all crops, in grey levels squared."""
     pairs = zip(images.split(BATCH), wanted.split(BATCH), strict=True)
-    total = sum(float(_loss(simulation, x, y)) * len(x) for x, y in pairs)
-    return total / len(images)
+    return float(torch.cat([_squares(simulation, x, y) for x, y in pairs]).mean())
 
 
-def _loss(simulation: Simulation, images: Tensor, wanted: Tensor) -> Tensor:
-    return nn.functional.mse_loss(simulation(images), wanted)
+def _squares(simulation: Simulation, images: Tensor, wanted: Tensor) -> Tensor:
+    """Mean squared error of each crop."""
+    return (simulation(images) - wanted).square().mean(dim=(1, 2, 3)) + FLOOR
 
 
 def _schedule(step: int, steps: int) -> float:
