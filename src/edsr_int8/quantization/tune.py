@@ -68,7 +68,8 @@ def tune(simulation: Simulation, crops: Crops, options: TuningOptions) -> list[P
         for group, rate in zip(adam.param_groups, rates, strict=True):
             group["lr"] = rate * _schedule(step, options.steps)
         chosen = torch.from_numpy(random.integers(0, len(training[0]), options.batch))
-        loss = _squares(simulation, *(part[chosen] for part in training)).log().mean()
+        squares = _squares(simulation, *(part[chosen] for part in training))
+        loss = (squares + FLOOR).log().mean()
         adam.zero_grad(set_to_none=True)
         loss.backward()
         adam.step()
@@ -99,7 +100,7 @@ def error(simulation: Simulation, images: Tensor, wanted: Tensor) -> float:
 
 def _squares(simulation: Simulation, images: Tensor, wanted: Tensor) -> Tensor:
     """Mean squared error of each crop."""
-    return (simulation(images) - wanted).square().mean(dim=(1, 2, 3)) + FLOOR
+    return (simulation(images) - wanted).square().mean(dim=(1, 2, 3))
 
 
 def _schedule(step: int, steps: int) -> float:
