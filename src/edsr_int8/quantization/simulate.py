@@ -52,6 +52,7 @@ class Simulation(nn.Module):
         super().__init__()
         self.network, self.floats, self.shared = network, frozenset(floats), dict(shared or {})
         self.convs = {x.name: x for x in network.layers if isinstance(x, Conv)}
+        self.last_reader = {name: i for i, x in enumerate(network.layers) for name in x.inputs}
         self.clipped = ends_on_image(network)
         self.tensors, self.layers = frozenset(grids), frozenset(self.convs)  # whose rounding is on
         self.grid_names = [n for n in measured(network) if n in grids and n not in self.shared]
@@ -72,7 +73,7 @@ class Simulation(nn.Module):
         inverses = [torch.linalg.inv(basis) for basis in self.bases]
         whole = {IMAGE: image}  # tensors as they are ...
         coded = {IMAGE: image}  # ... and on their grids
-        for layer in self.network.layers:
+        for i, layer in enumerate(self.network.layers):
             value = self._compute(layer, whole, coded, inverses, exact)
             value = see(layer.name, value) if see else value
             if exact:
@@ -83,6 +84,9 @@ class Simulation(nn.Module):
             else:
                 coded[layer.name] = self._round(layer, value)
                 whole[layer.name] = value if layer.name in self.floats else coded[layer.name]
+            for name in layer.inputs:  # a tensor that nothing else reads is let go
+                if self.last_reader[name] == i:
+                    del whole[name], coded[name]
         return value
 
     def _compute(
