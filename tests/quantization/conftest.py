@@ -16,9 +16,12 @@ from edsr_int8.data.images import write_png
 from edsr_int8.export import float_graph, save
 from edsr_int8.models.build import build
 from edsr_int8.models.description import Description
-from edsr_int8.quantization.observe import observe
+from edsr_int8.quantization.network import Network, measured, read_network
+from edsr_int8.quantization.observe import observe, observe_network
 from edsr_int8.quantization.options import Ranges
 from edsr_int8.quantization.quantize import quantize
+from edsr_int8.quantization.ranges import Grid, choose_all, grid
+from edsr_int8.quantization.rewrite import fold
 
 X2 = Description("edsr", 8, 2, 2, 1.0, "pixelshuffle")
 NETWORKS = {
@@ -26,6 +29,7 @@ NETWORKS = {
     "x4": replace(X2, scale=4, res_scale=0.1),
     "direct": replace(X2, upsampler="direct"),
     "mdsr": replace(X2, network="mdsr", blocks=1),
+    "six": replace(X2, features=6, blocks=1),
 }
 
 REAL = {
@@ -87,6 +91,36 @@ def int8_graphs(
         return folder / name / "model.onnx"
 
     return graph
+
+
+@pytest.fixture(scope="session")
+def networks(float_graphs: Callable[[str], Path]) -> Callable[[str], Network]:
+    """One of NETWORKS, folded."""
+    return lambda name: fold(read_network(float_graphs(name)))
+
+
+@pytest.fixture(scope="session")
+def grids(
+    networks: Callable[[str], Network], portrait: np.ndarray, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], dict[str, Grid]]:
+    """Those of the measured tensors of one of NETWORKS, on the photograph that int8_graphs takes."""
+    path = tmp_path_factory.mktemp("grids") / "image.png"
+    write_png(path, portrait[:60, :80])
+
+    @cache
+    def found(name: str) -> dict[str, Grid]:
+        network = networks(name)
+        seen = observe_network(network, measured(network), [path], threads=1)
+        return {n: grid(*ends) for n, ends in choose_all(seen, Ranges("percentile", 99.99)).items()}
+
+    return found
+
+
+@pytest.fixture(scope="session")
+def crops(portrait: np.ndarray) -> torch.Tensor:
+    """uint8 NCHW, twelve of 16x16."""
+    cut = [portrait[y : y + 16, x : x + 16] for y in (20, 60, 100, 140) for x in (20, 60, 100)]
+    return torch.from_numpy(np.stack(cut).transpose(0, 3, 1, 2).copy())
 
 
 @pytest.fixture(scope="session")

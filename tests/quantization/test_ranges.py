@@ -92,5 +92,5 @@ def test_constant_tensor_is_on_its_own_grid(method: str, value: float) -> None:
 
 
 def test_unknown_method_is_refused_with_those_that_are_known() -> None:
-    with pytest.raises(InputError, match=r"'median' is unknown; known are minmax, mse, percentile"):
+    with pytest.raises(InputError, match=r"'median' is unknown; known are entropy, minmax, mse, percentile, search"):
         choose(sketch(np.float32([1])), ranges="median", percentile=99)

@@ -28,6 +28,7 @@ Basis = frozenset[str]  # tensors whose channels are expressed alike
 # Of the mean eigenvalue, added to both covariances: directions that calibration hardly saw, or that
 # hardly reach the output, must not be scaled without bounds.
 RIDGE = 0.1
+TINY = np.finfo(float).tiny  # in place of the trace of a tensor that is all zero
 
 
 def linear_bases(network: Network) -> list[Basis]:
@@ -84,7 +85,7 @@ def best_basis(signals: Sequence[np.ndarray], gains: Sequence[np.ndarray]) -> np
     geometric mean (Bhatia, Positive Definite Matrices, 2007, ch. 4); it is free up to a rotation, and
     a Hadamard matrix on the principal axes gives each channel the same variance and few outliers.
     """
-    signal = _ridged(sum(c / np.trace(c) for c in signals))
+    signal = _ridged(sum(c / max(np.trace(c), TINY) for c in signals))
     gain = _ridged(sum(m * np.trace(c) for m, c in zip(gains, signals, strict=True)))
     root, inverse_root = _power(signal, 0.5), _power(signal, -0.5)
     mean = inverse_root @ _power(root @ gain @ root, 0.5) @ inverse_root
@@ -99,7 +100,7 @@ def _phases(network: Network) -> dict[str, int]:
 
 
 def _ridged(covariance: np.ndarray) -> np.ndarray:
-    covariance = covariance / max(np.trace(covariance), np.finfo(float).tiny) * len(covariance)
+    covariance = covariance / max(np.trace(covariance), TINY) * len(covariance)
     return covariance + RIDGE * np.eye(len(covariance))
 
 

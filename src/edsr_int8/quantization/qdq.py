@@ -75,7 +75,7 @@ class _Graph:
         if source in self.codes:
             self.codes[layer.name] = self.builder.shuffle(layer, self.codes[source], output)
             return
-        moved = self.builder.shuffle(layer, self.wholes[source], f"{layer.name}.float")
+        moved = self.builder.shuffle(layer, self.wholes[source], f"{layer.name}.whole")
         self.wholes[layer.name] = moved
         if output == OUTPUT:
             self._quantize(layer.name, moved, output)

@@ -42,8 +42,9 @@ def statistics(
         output.backward(torch.randint(0, 2, output.shape, generator=random) * 2.0 - 1)
         for name, value in seen.items():
             assert value.grad is not None
-            signal[name] = signal.get(name, 0) + _second_moment(value.detach()) / value[:, 0].numel()
-            gain[name] = gain.get(name, 0) + _second_moment(value.grad) / output.numel()
+            pixels, outputs = (len(crops) * part.numel() for part in (value[0, 0], output[0]))
+            signal[name] = signal.get(name, 0) + _second_moment(value.detach()) / pixels
+            gain[name] = gain.get(name, 0) + _second_moment(value.grad) / outputs
     return {name: Statistics(signal[name], gain[name]) for name in names}
 
 
