@@ -1,4 +1,4 @@
-"""Other tools' int8 of a float graph on the same calibration images: onnxruntime's three ways, NNCF's default.
+"""Other tools' int8 of a float graph: onnxruntime's three ways to calibrate, and NNCF's defaults.
 
 The graph takes float32 RGB 0..255; clipping and rounding of its output stay outside, in float.
 """

@@ -1,7 +1,8 @@
 """What int8 costs the picture: PSNR of fp32 minus int8, ours beside onnxruntime's and NNCF's, in one run.
 
-    python benchmarks/quantization_quality.py [--networks r8f64x2,mobile_f32b5x2] [--sets Set5,DIV2K_valid_crops]
-        [--contenders int8,int8_tuned,...] [--images 50] [--builds FOLDER [--reuse int8_tuned,...]]
+    python benchmarks/quantization_quality.py
+        [--networks r8f64x2,mobile_f32b5x2] [--sets Set5,DIV2K_valid_crops] [--images 50]
+        [--contenders int8,nncf,...] [--builds FOLDER [--reuse int8_tuned,...]]
 
 Ours are the int8 rows of presets/quality.yaml, or of OURS where there is no such file. All are calibrated on
 the same photographs of BSD100, halved, and scored in onnxruntime on sets that none has seen: RGB, two pixels
@@ -26,6 +27,8 @@ from onnxruntime.quantization import CalibrationMethod
 
 sys.path.insert(0, str(ROOT))
 
+from stages.precision import preparation
+
 from edsr_int8.data.bicubic import reduce
 from edsr_int8.data.images import read_rgb
 from edsr_int8.metrics.protocols import PROTOCOLS, scored_pixels
@@ -37,7 +40,6 @@ from edsr_int8.quantization.observe import observe
 from edsr_int8.quantization.prepare import prepare
 from edsr_int8.quantization.quantize import quantize
 from edsr_int8.quantization.sensitivity import measure_losses
-from stages.precision import preparation
 
 SCALE = 2
 PRESET = ROOT / "presets/quality.yaml"
@@ -73,10 +75,9 @@ def ours(row: Precision, graph: Path, images: Sequence[Path], out: Path) -> None
 
 
 def contenders() -> dict[str, Quantizer]:
-    foreign = {f"onnxruntime {way.name}": partial(onnxruntime_static, method=way) for way in
-               (CalibrationMethod.MinMax, CalibrationMethod.Percentile, CalibrationMethod.Entropy)}  # fmt: skip
+    ways = (CalibrationMethod.MinMax, CalibrationMethod.Percentile, CalibrationMethod.Entropy)
     return {
-        **foreign,
+        **{f"onnxruntime {way.name}": partial(onnxruntime_static, method=way) for way in ways},
         "nncf": nncf_default,
         **{name: partial(ours, row) for name, row in our_rows().items()},
     }
