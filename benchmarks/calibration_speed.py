@@ -1,4 +1,4 @@
-"""Time and peak memory of calibration, beside plain forward passes and onnxruntime's Percentile calibrater.
+"""Time and peak memory of calibration beside plain forward passes, onnxruntime's Percentile and NNCF.
 
     python benchmarks/calibration_speed.py [--images 8] [--rounds 3] [--shared ../shared]
 
@@ -9,62 +9,47 @@ CPU time is the work, whatever else the machine does.
 """
 
 import argparse
+import importlib.util
 import statistics
 import sys
 import tempfile
 from pathlib import Path
 
 from calibration_memory import CONTENDERS as OURS
-from calibration_memory import Cost, cost, run_alone
+from calibration_memory import Cost, Work, cost, run_alone
+from networks import SHARED, calibration_images, float_model
 
 
-def percentile_collection(graph: Path, images: list[Path]) -> None:
+def percentile_collection(graph: Path, images: list[Path]) -> Work:
     """onnxruntime.quantization's calibrater, as quantize_static runs it."""
-    import numpy as np
-    from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, create_calibrator
+    from foreign_quantizers import Reader, silence
+    from onnxruntime.quantization import CalibrationMethod, create_calibrator
 
-    from edsr_int8.data.images import read_rgb
+    def work() -> None:
+        calibrator = create_calibrator(
+            graph,
+            augmented_model_path=str(graph.parent / "augmented.onnx"),
+            calibrate_method=CalibrationMethod.Percentile,
+            extra_options={"percentile": 99.999},
+        )
+        with silence():
+            calibrator.collect_data(Reader(images))
+            calibrator.compute_data()
 
-    class Reader(CalibrationDataReader):
-        def __init__(self) -> None:
-            self.left = iter(images)
+    return work
 
-        def get_next(self) -> dict[str, np.ndarray] | None:
-            path = next(self.left, None)
-            if path is None:
-                return None
-            return {"image": np.ascontiguousarray(read_rgb(path).transpose(2, 0, 1)[None], np.float32)}
 
-    calibrator = create_calibrator(
-        graph,
-        augmented_model_path=str(graph.parent / "augmented.onnx"),
-        calibrate_method=CalibrationMethod.Percentile,
-        extra_options={"percentile": 99.999},
-    )
-    calibrator.collect_data(Reader())
-    calibrator.compute_data()
+def nncf_quantize(graph: Path, images: list[Path]) -> Work:
+    """All of it: NNCF does not part calibration from the bias correction that follows."""
+    from foreign_quantizers import nncf_default
+
+    importlib.import_module("nncf")
+    return lambda: nncf_default(graph, images, graph.parent / "nncf.onnx")
 
 
 CONTENDERS = {**OURS, "onnxruntime Percentile": percentile_collection}
-
-
-def make_inputs(shared: Path, folder: Path, count: int) -> tuple[Path, list[Path]]:
-    import numpy as np
-
-    from edsr_int8.checkpoints.convert import convert, load_network
-    from edsr_int8.data.bicubic import reduce
-    from edsr_int8.data.images import read_rgb, write_png
-    from edsr_int8.export import float_graph, save
-    from edsr_int8.models.description import Description
-
-    network = Description("edsr", features=64, blocks=8, scale=2, res_scale=1.0, upsampler="pixelshuffle")
-    convert(shared / "weights/edsr_r8f64x2_official.pt", "official", network, folder / "network")
-    save(float_graph(*load_network(folder / "network")), folder / "float.onnx")
-    for path in sorted((shared / "data/BSD100/HR").glob("*.png"))[:count]:
-        image = read_rgb(path)
-        wide = image if image.shape[0] < image.shape[1] else np.rot90(image)
-        write_png(folder / "images" / path.name, reduce(wide[:320, :480], 2))
-    return folder / "float.onnx", sorted((folder / "images").iterdir())
+if importlib.util.find_spec("nncf"):
+    CONTENDERS["nncf.quantize"] = nncf_quantize
 
 
 def median(costs: list[Cost]) -> Cost:
@@ -76,10 +61,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Calibration beside its alternatives")
     parser.add_argument("--images", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[2] / "shared")
+    parser.add_argument("--shared", type=Path, default=SHARED)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        graph, images = make_inputs(options.shared, Path(name), options.images)
+        graph = float_model("r8f64x2", Path(name), options.shared)
+        images = calibration_images(Path(name) / "images", options.images, options.shared)
         rounds = [
             {contender: cost(__file__, contender, graph, images) for contender in CONTENDERS}
             for _ in range(options.rounds)

@@ -1,0 +1,148 @@
+"""What int8 costs the picture: PSNR of fp32 minus int8, ours beside onnxruntime's and NNCF's, in one run.
+
+    python benchmarks/quantization_quality.py
+        [--networks r8f64x2,mobile_f32b5x2] [--sets Set5,DIV2K_valid_crops] [--images 50]
+        [--contenders int8,nncf,...] [--builds FOLDER [--reuse int8_tuned,...]]
+
+Ours are the int8 rows of presets/quality.yaml, or of OURS where there is no such file. All are calibrated on
+the same photographs of BSD100, halved, and scored in onnxruntime on sets that none has seen: RGB, two pixels
+shaved, outputs clipped and rounded to uint8. Tuning takes minutes to half an hour a network on 2 cores.
+--builds keeps every build as FOLDER/<network>/<contender>/model.onnx; --reuse takes those named from there.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import onnxruntime as ort
+from foreign_quantizers import nncf_default, onnxruntime_static
+from networks import ROOT, SHARED, calibration_images, float_model
+from onnxruntime.quantization import CalibrationMethod
+
+sys.path.insert(0, str(ROOT))
+
+from stages.precision import preparation
+
+from edsr_int8.data.bicubic import reduce
+from edsr_int8.data.images import read_rgb
+from edsr_int8.metrics.protocols import PROTOCOLS, scored_pixels
+from edsr_int8.metrics.psnr import psnr_db
+from edsr_int8.params import Precision, Tuning, load
+from edsr_int8.quantization.losses import write_losses
+from edsr_int8.quantization.mixed import floats_of
+from edsr_int8.quantization.observe import observe
+from edsr_int8.quantization.prepare import prepare
+from edsr_int8.quantization.quantize import quantize
+from edsr_int8.quantization.sensitivity import measure_losses
+
+SCALE = 2
+PRESET = ROOT / "presets/quality.yaml"
+BEST = Precision(
+    "int8", "search", mix=True, even=True, share=True, bias_correction=True, tuning=Tuning(steps=4000)
+)
+OURS = {
+    "int8": Precision("int8", "percentile", 99.999),
+    "int8_tuned": BEST,
+    "int8_mixed": Precision(**{**vars(BEST), "budget": 0.15}),
+}
+# From a float graph and images to an int8 build.
+Quantizer = Callable[[Path, Sequence[Path], Path], None]
+
+
+def our_rows() -> dict[str, Precision]:
+    if not PRESET.exists():
+        return OURS
+    return {name: row for name, row in load(PRESET).precisions.items() if row.dtype == "int8"}
+
+
+def ours(row: Precision, graph: Path, images: Sequence[Path], out: Path) -> None:
+    """What the stages observe, sensitivity, tune and quantize make of a precision row."""
+    wanted, folder = preparation(row), out.parent
+    histograms, losses, prepared = folder / "histograms.npz", folder / "losses.csv", folder / "tune"
+    observe(graph, images, histograms)
+    if row.budget:
+        write_losses(losses, measure_losses(graph, histograms, images))
+    floats = floats_of(graph, losses, row.float_layers, row.budget)
+    if wanted.needed or floats:
+        prepare(graph, images, prepared, wanted, floats)
+    quantize(graph, histograms, folder, ranges=wanted.ranges, prepared=prepared)
+
+
+def contenders() -> dict[str, Quantizer]:
+    ways = (CalibrationMethod.MinMax, CalibrationMethod.Percentile, CalibrationMethod.Entropy)
+    return {
+        **{f"onnxruntime {way.name}": partial(onnxruntime_static, method=way) for way in ways},
+        "nncf": nncf_default,
+        **{name: partial(ours, row) for name, row in our_rows().items()},
+    }
+
+
+def pairs(name: str, shared: Path) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Degraded image and reference, uint8 HWC RGB; the degraded one by MATLAB's bicubic."""
+    references = [read_rgb(path) for path in sorted((shared / "data" / name / "HR").glob("*.png"))]
+    whole = [r[: r.shape[0] // SCALE * SCALE, : r.shape[1] // SCALE * SCALE] for r in references]
+    return [(reduce(reference, SCALE), reference) for reference in whole]
+
+
+def score(model: Path, images: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
+    """Mean PSNR in dB of a build, or of a graph with a float image in and out."""
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    kind = np.uint8 if session.get_inputs()[0].type == "tensor(uint8)" else np.float32
+
+    def psnr(degraded: np.ndarray, reference: np.ndarray) -> float:
+        image = np.ascontiguousarray(degraded.transpose(2, 0, 1)[None], kind)
+        output = session.run(None, {"image": image})[0][0].transpose(1, 2, 0)
+        found, wanted = (scored_pixels(x, PROTOCOLS["basicsr"], SCALE) for x in (output, reference))
+        return psnr_db(found, wanted)
+
+    return fmean(psnr(*pair) for pair in images)
+
+
+def measure(network: str, chosen: Mapping[str, Quantizer], options: argparse.Namespace, builds: Path) -> None:
+    """Build and score one network; a line as soon as each is there."""
+    folder = builds / network
+    graph = float_model(network, folder, options.shared)
+    images = calibration_images(folder / "calibration" / str(options.images), options.images, options.shared)
+    sets = {name: pairs(name, options.shared) for name in options.sets.split(",")}
+    reference = {name: score(graph, found) for name, found in sets.items()}
+    figures = "".join(f"{reference[name]:20.4f}" for name in sets)
+    print(f"\n{network:24s}{'seconds':>8s}" + "".join(f"{name:>20s}" for name in sets))
+    print(f"{'fp32, dB':24s}{'':8s}{figures}", flush=True)
+    for name, quantizer in chosen.items():
+        model, start = folder / name.replace(" ", "_") / "model.onnx", time.perf_counter()
+        reused = name in options.reuse.split(",") and model.exists()
+        if not reused:
+            quantizer(graph, images, model)
+        seconds = "reused" if reused else f"{time.perf_counter() - start:.0f}"
+        drops = "".join(f"{reference[key] - score(model, found):20.3f}" for key, found in sets.items())
+        print(f"{name:24s}{seconds:>8s}{drops}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Quality of int8 beside other tools'")
+    parser.add_argument("--networks", default="r8f64x2,mobile_f32b5x2")
+    parser.add_argument("--sets", default="Set5,DIV2K_valid_crops")
+    parser.add_argument("--contenders", default=",".join(contenders()))
+    parser.add_argument("--images", type=int, default=50, help="calibration images")
+    parser.add_argument("--builds", type=Path, help="a folder that keeps the builds")
+    parser.add_argument("--reuse", default="", help="contenders whose builds are taken from there")
+    parser.add_argument("--shared", type=Path, default=SHARED)
+    options = parser.parse_args()
+    known = contenders()
+    if unknown := [name for name in options.contenders.split(",") if name not in known]:
+        parser.error(f"--contenders: {unknown[0]!r} is unknown; known are {', '.join(known)}")
+    chosen = {name: known[name] for name in options.contenders.split(",")}
+    print(f"PSNR drop in dB, RGB, shave 2; calibrated on {options.images} images")
+    with tempfile.TemporaryDirectory() as temporary:
+        for network in options.networks.split(","):
+            measure(network, chosen, options, options.builds or Path(temporary))
+
+
+if __name__ == "__main__":
+    main()
