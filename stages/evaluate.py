@@ -24,7 +24,8 @@ def evaluate(params: Params, model: str, precision: str, target: str) -> None:
         read_facts(layout.network(model)), layout.onnx(model, precision), wanted.shape or NATIVE_SHAPE
     )
     names = {"model": model, "precision": precision, "target": target, "status": status}
-    write_json(out / "scores.json", {**names, "facts": facts, "datasets": scores})
+    ranges = read_json(layout.ranges(model, precision))
+    write_json(out / "scores.json", {**names, "facts": facts, "ranges": ranges, "datasets": scores})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The float graph over the calibration images -> build/<model>/observe: a histogram of every activation."""
+"""The float graph over the calibration images -> build/histograms/<model>.npz, of every activation."""
 
 from edsr_int8 import layout
 from edsr_int8.params import Params

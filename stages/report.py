@@ -1,10 +1,11 @@
-"""build/{scores,agreement,timings} -> results/: the table, the timings, the metrics, the plots, the page."""
+"""build/ -> results/: the table, the timings, the metrics, the plots, the page."""
 
 from itertools import product
 
 from edsr_int8 import layout
 from edsr_int8.files import read_json
 from edsr_int8.params import Params
+from edsr_int8.report.analysis import read_analysis
 from edsr_int8.report.write import write_report
 from stages.run import run
 
@@ -17,7 +18,11 @@ def report(params: Params) -> None:
         agreement = read_json(layout.agreement(model, precision)).get(target, {})
         scores[model, precision, target]["agreement"] = agreement
     timings = {build: read_json(layout.timing(*build)) for build in builds}
-    write_report(layout.RESULTS, params.models, scores, timings, crops)
+    analyses = {}
+    for model in params.models:
+        curves = {precision: layout.curve(model, precision) for precision in params.precisions}
+        analyses[model] = read_analysis(layout.sensitivity(model), layout.histograms(model), curves)
+    write_report(layout.RESULTS, params.models, scores, timings, crops, params.precisions, analyses)
 
 
 if __name__ == "__main__":

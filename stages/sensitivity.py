@@ -1,4 +1,4 @@
-"""build/<model>/sensitivity: where an int8 build's loss comes from, tensor by tensor and layer by layer."""
+"""build/sensitivity/<model>.csv: where the int8 loss comes from, tensor by tensor and layer by layer."""
 
 from edsr_int8 import layout
 from edsr_int8.params import Params
@@ -10,7 +10,7 @@ from stages.run import run
 def sensitivity(_: Params, model: str) -> None:
     images = sorted((layout.images(model) / "calibration").rglob("*.png"))
     losses = measure_losses(layout.export(model) / "float.onnx", layout.histograms(model), images)
-    write_losses(layout.sensitivity(model) / "losses.csv", losses)
+    write_losses(layout.sensitivity(model), losses)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,10 @@ RANDOM_START = Path("data/weights/random")  # names no weights: DVC wants a file
 
 # Names that a model or precision row may not take: their folders would be the pipeline's own.
 RESERVED_MODELS = (
-    *("agreement", "bundle", "datasets", "partial", "probe"),
-    *("sample", "scores", "selected", "timings", "training"),
+    *("agreement", "bundle", "curves", "datasets", "histograms", "partial", "probe"),
+    *("sample", "scores", "selected", "sensitivity", "timings", "training"),
 )
-RESERVED_PRECISIONS = ("export", "images", "network", "observe", "sensitivity")
+RESERVED_PRECISIONS = ("export", "images", "network")
 
 
 def fetched(download: str) -> Path:
@@ -59,17 +59,23 @@ def images(model: str) -> Path:
 
 
 def histograms(model: str) -> Path:
-    return BUILD / model / "observe" / "histograms.npz"
+    """Of every activation of the float network over the calibration images."""
+    return BUILD / "histograms" / f"{model}.npz"
 
 
 def sensitivity(model: str) -> Path:
-    """losses.csv: what rounding each tensor and each convolution costs."""
-    return BUILD / model / "sensitivity"
+    """What rounding each tensor and each convolution costs."""
+    return BUILD / "sensitivity" / f"{model}.csv"
 
 
 def tuned(model: str, precision_name: str) -> Path:
     """curve.csv and, where the row asks for more than a histogram, weights.npz and grids.json."""
     return BUILD / model / precision_name / "tune"
+
+
+def curve(model: str, precision_name: str) -> Path:
+    """The curve.csv of `tuned` where DVC can plot it and the page finds all: no point without tuning."""
+    return BUILD / "curves" / model / f"{precision_name}.csv"
 
 
 def precision(model: str, name: str) -> Path:
@@ -78,6 +84,11 @@ def precision(model: str, name: str) -> Path:
 
 def onnx(model: str, precision_name: str) -> Path:
     return precision(model, precision_name) / "model.onnx"
+
+
+def ranges(model: str, precision_name: str) -> Path:
+    """Tensor -> low, high, scale and zero point; none of a float build."""
+    return precision(model, precision_name) / "ranges.json"
 
 
 def outputs(model: str, precision_name: str, target: str) -> Path:

@@ -82,8 +82,8 @@ def save(path: Path, sketches: Mapping[str, Sketch], *, weights_sha256: str) -> 
         )
 
 
-def load(path: Path, *, weights_sha256: str) -> dict[str, Sketch]:
-    """Read what `save` wrote. InputError where it cannot be read or belongs to other weights."""
+def load(path: Path, *, weights_sha256: str | None = None) -> dict[str, Sketch]:
+    """Read what `save` wrote. InputError where it cannot be read or belongs to other weights than stated."""
     try:
         with np.load(path, allow_pickle=False) as file:
             names, bins, codes, counts, ends = (
@@ -94,8 +94,10 @@ def load(path: Path, *, weights_sha256: str) -> dict[str, Sketch]:
         raise InputError(f"{path}: not found; run the observe stage first") from None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: not a file of histograms; run observe again ({error})") from None
-    if origin != weights_sha256:
-        raise InputError(f"{path}: is of weights {origin[:8]}, not {weights_sha256[:8]}; run observe again")
+    if weights_sha256 not in (None, origin):
+        raise InputError(
+            f"{path}: is of weights {origin[:8]}, not {weights_sha256 or '':.8}; run observe again"
+        )
     cuts = np.cumsum(bins)[:-1]
     dense = map(_dense, np.split(codes, cuts), np.split(counts, cuts))
     return {

@@ -9,8 +9,11 @@ from typing import Any
 import jinja2
 
 from edsr_int8.metrics.protocols import PROTOCOLS
-from edsr_int8.params import REFERENCE_PRECISION, Model
+from edsr_int8.params import REFERENCE_PRECISION, Model, Precision
 from edsr_int8.report import charts, plots, table
+from edsr_int8.report.analysis import Analysis
+from edsr_int8.report.causes import causes
+from edsr_int8.report.distributions import BINS
 from edsr_int8.report.table import Key, Row, Scores, build_key
 
 MINUS, NONE, APART = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{NARROW NO-BREAK SPACE}"
@@ -21,11 +24,13 @@ def render(
     scores: Scores,
     timings: Mapping[Key, Mapping[str, Any]],
     crops: Mapping[Key, Path],
+    settings: Mapping[str, Precision] | None = None,
+    analyses: Mapping[str, Analysis] | None = None,
 ) -> str:
     """The page's HTML: equal inputs give equal text.
 
     `crops` is the folder of every build's `<dataset>.{input,bicubic,output,reference}.png`; what is
-    not there is not shown.
+    not there is not shown. `settings` are the rows of the precisions, `analyses` go by model.
     """
     rows = table.quality(models, scores)
     speeds = dict(zip(timings, table.speed(timings), strict=True))
@@ -42,12 +47,15 @@ def render(
         fp32=REFERENCE_PRECISION,
         protocols=[PROTOCOLS[name] for name in dict.fromkeys(row["protocol"] for row in rows)],
         has_fid=any(row["fid"] is not None for row in rows),
+        has_mixed=any(is_mixed(row) for row in rows),
         has_agreement=any(row["integer_equal_share"] is not None for row in rows),
         fid_reasons=table.fid_reasons(rows),
         has_reference=any(model.reference for model in models.values()),
         findings=[_finding(first, speeds, name) for name in precisions[1:]],
         scatter=charts.scatter(first, rows, speeds),
         lanes=charts.lanes(rows, plots.per_image(models, scores)),
+        histogram_bins=BINS,
+        causes=causes(first, scores, settings or {}, analyses or {}),
         pictures=[
             {"model": name, "dataset": dataset, "views": views}
             for name, model in models.items()
@@ -62,6 +70,7 @@ def _template() -> jinja2.Template:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"fixed": fixed, "key": build_key}
+    environment.tests["mixed"] = is_mixed
     return environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
 
 
@@ -70,6 +79,11 @@ def fixed(value: float | None, digits: int) -> str:
     if value is None:
         return NONE
     return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", MINUS).replace(",", APART)
+
+
+def is_mixed(row: Row) -> bool:
+    """Whether an int8 build has parts above 8 bits."""
+    return 0 < (row["float_byte_share"] or 0) < 1
 
 
 def first_rows(rows: Iterable[Row]) -> dict[str, dict[str, Row]]:
@@ -88,10 +102,12 @@ def _finding(
     drops: list[float] = []
     sizes: list[float] = []
     paces: list[float] = []
+    above: list[float] = []
     for of in first.values():
         row, fp32 = of.get(precision), of.get(REFERENCE_PRECISION)
         if row and fp32 and row["target"] == fp32["target"]:
             drops.append(row["psnr_drop_db"])
+            above += [100 * row["float_mac_share"]] if is_mixed(row) else []
             sizes.append(100 * row["model_mb"] / fp32["model_mb"])
             old, new = (speeds.get(build_key(build), {}).get("latency_ms") for build in (fp32, row))
             paces += [old / new] if old and new else []
@@ -100,6 +116,7 @@ def _finding(
         "drop": _range(drops, 2),
         "bytes": _range(sizes, 0),
         "speed": _range(paces, 1),
+        "above": _range(above, 0),
     }
 
 

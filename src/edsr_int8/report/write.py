@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from edsr_int8.files import write_json, write_text
-from edsr_int8.params import Model
+from edsr_int8.params import Model, Precision
 from edsr_int8.report import page, plots, table
+from edsr_int8.report.analysis import Analysis
 from edsr_int8.report.table import Key, Scores
 
 
@@ -16,6 +17,8 @@ def write_report(
     scores: Scores,
     timings: Mapping[Key, Mapping[str, Any]],
     crops: Mapping[Key, Path],
+    settings: Mapping[str, Precision],
+    analyses: Mapping[str, Analysis],
 ) -> None:
     """Write table.csv, table.md, timings.csv, metrics.json, plots/*.csv and report.html into `out`."""
     rows = table.quality(models, scores)
@@ -25,4 +28,4 @@ def write_report(
     table.write_csv(out / "plots" / "per_image.csv", plots.per_image(models, scores), plots.PER_IMAGE)
     write_json(out / "metrics.json", table.metrics(rows))
     write_text(out / "table.md", table.as_text(rows) + "\n")
-    write_text(out / "report.html", page.render(models, scores, timings, crops))
+    write_text(out / "report.html", page.render(models, scores, timings, crops, settings, analyses))
