@@ -56,6 +56,14 @@ def test_values_arrive_typed(tmp_path: Path) -> None:
         ("models.a/b", {}, ["'a/b'", "letters, digits and _"]),
         ("precisions.int8.percentile", 101, ["precisions.int8.percentile", "from 50 to 100"]),
         ("precisions.int8.percentile", "99,9", ["precisions.int8.percentile", "a number"]),
+        ("precisions.int8.mix", 1, ["precisions.int8.mix", "true or false"]),
+        ("precisions.int8.share", "yes", ["precisions.int8.share", "true or false"]),
+        ("precisions.int8.tuning", {"step": 9}, ["precisions.int8.tuning.step", "did you mean steps"]),
+        ("precisions.int8.tuning", {"steps": -1}, ["precisions.int8.tuning.steps", "at least 0"]),
+        ("precisions.int8.overrides", [{"tensors": "head"}], ["precisions.int8.overrides[0]", "ranges"]),
+        ("precisions.int8.budget", 1.5, ["precisions.int8.budget", "from 0 to 1"]),
+        ("precisions.fp32.mix", True, ["precisions.fp32", "dtype only"]),
+        ("precisions.fp32.budget", 0.1, ["precisions.fp32", "dtype only"]),
         ("precisions.fp32", ..., ["precisions", "fp32"]),
         ("precisions.observe", {"dtype": "float32"}, ["precisions.observe", "choose another"]),
         ("precisions.nfiles", {"dtype": "float32"}, ["precisions.nfiles", "run cache"]),
@@ -97,6 +105,21 @@ def test_training_row_that_does_not_fit_is_refused(
     with pytest.raises(InputError) as caught:
         load(tmp_path, (f"training.{key}", value), preset=PRESET.with_name("train_div2k.yaml"))
     assert all(word in str(caught.value) for word in ("params.yaml", *words)), caught.value
+
+
+def test_keys_of_the_int8_row_arrive(tmp_path: Path) -> None:
+    keys = {"mix": True, "even": True, "share": True, "bias_correction": True, "budget": 0.1}
+    keys |= {"tuning": {"steps": 30, "batch": 4}, "overrides": [{"tensors": "head", "ranges": "search"}]}
+    found = load(tmp_path, *((f"precisions.int8.{key}", value) for key, value in keys.items()))
+    row = found.precisions["int8"]
+    assert (row.mix, row.even, row.share, row.bias_correction, row.budget) == (True, True, True, True, 0.1)
+    assert (row.tuning.steps, row.tuning.batch, row.overrides[0].ranges) == (30, 4, "search")
+
+
+def test_two_choices_of_what_stays_in_float_are_refused(tmp_path: Path) -> None:
+    keys = [("precisions.int8.budget", 0.1), ("precisions.int8.float_layers", ["head"])]
+    with pytest.raises(InputError, match=r"precisions\.int8: float_layers and budget .* give one"):
+        load(tmp_path, *keys)
 
 
 def test_text_that_is_no_yaml_is_refused_in_one_line(tmp_path: Path) -> None:

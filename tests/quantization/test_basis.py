@@ -1,4 +1,4 @@
-"""Rewrites that mix or scale channels: what they may touch, that nothing changes, and that none rounds better."""
+"""Rewrites that mix or scale channels: what they touch, that nothing changes, that none rounds better."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -180,6 +180,8 @@ def test_gain_tells_how_far_noise_reaches(networks: Networks, crops: torch.Tenso
     difference = simulation(crops.float(), exact=True, see=disturb) - exact
     with torch.enable_grad():
         found = statistics(network, [name], crops, seed=0)[name]
-    np.testing.assert_allclose(np.trace(found.gain), float(difference.square().mean()) / deviation**2, rtol=0.1)
+    np.testing.assert_allclose(
+        np.trace(found.gain), float(difference.square().mean()) / deviation**2, rtol=0.1
+    )
     second_moment = np.einsum("nchw,ndhw->cd", signal[0], signal[0]) / signal[0][:, 0].size
     np.testing.assert_allclose(found.signal, second_moment, rtol=1e-4, atol=1e-3)

@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 
 from edsr_int8.errors import InputError
 from edsr_int8.quantization.counting import sketch
+from edsr_int8.quantization.options import Override, Ranges
 from edsr_int8.quantization.ranges import (
     IMAGE_GRID,
     Grid,
     choose,
+    choose_all,
     grid,
     minmax_range,
     mse_range,
@@ -83,7 +85,7 @@ def test_mse_range_is_as_good_as_the_best_by_trial(kind: str) -> None:
     assert error(*mse_range(sketch(values))) < 1.03 * best
 
 
-@pytest.mark.parametrize("method", ["percentile", "minmax", "mse"])
+@pytest.mark.parametrize("method", ["percentile", "minmax", "mse", "entropy"])
 @pytest.mark.parametrize("value", [0.0, 7.0, -7.0])
 def test_constant_tensor_is_on_its_own_grid(method: str, value: float) -> None:
     values = np.full(100, value, np.float32)
@@ -91,6 +93,43 @@ def test_constant_tensor_is_on_its_own_grid(method: str, value: float) -> None:
     assert rounded(values, chosen) == pytest.approx(values, rel=1e-6)
 
 
+def test_entropy_keeps_all_of_an_even_tensor() -> None:
+    even = np.linspace(-1, 1, 50_000, dtype=np.float32)
+    assert choose(sketch(even), ranges="entropy", percentile=0) == (-1, 1)
+
+
+@pytest.mark.xfail(strict=True, reason="values that become zero are left out, so erasing a tensor is free")
+@pytest.mark.parametrize("outlier", [40, 4000])
+def test_entropy_gives_up_a_lone_outlier(outlier: float) -> None:
+    values = np.random.default_rng(0).normal(size=50_000).astype(np.float32)
+    seen = sketch(np.append(values, np.float32(outlier)))
+    assert choose(seen, ranges="entropy", percentile=0)[1] < outlier / 2
+
+
+def test_entropy_does_not_clip_a_tensor_away() -> None:
+    """All values in a narrow band far from zero: a range below it holds none, which tells nothing."""
+    band = np.random.default_rng(0).uniform(70, 100, 10_000).astype(np.float32)
+    assert choose(sketch(band), ranges="entropy", percentile=0)[1] > 90
+
+
+def test_overrides_rule_the_tensors_that_they_name_the_last_one_first() -> None:
+    values = heavy_tailed("signed")
+    seen = dict.fromkeys(("head", "body.0.conv1", "body.1.conv1"), sketch(values))
+    overrides = (Override("body.*.conv1", "minmax"), Override("body.1.*", "percentile", 99))
+    found = choose_all(seen, Ranges("percentile", 99.9, overrides))
+    assert found["head"] == percentile_range(seen["head"], 99.9)
+    assert found["body.0.conv1"] == (values.min(), values.max())
+    assert found["body.1.conv1"] == percentile_range(seen["head"], 99)
+
+
+def test_override_that_names_no_tensor_is_refused_with_those_there_are() -> None:
+    wanted = Ranges("minmax", overrides=(Override("tail*", "mse"),))
+    with pytest.raises(InputError, match=r"overrides: 'tail\*' names no tensor; there are head, body"):
+        choose_all(dict.fromkeys(("head", "body"), sketch(np.float32([1]))), wanted)
+
+
 def test_unknown_method_is_refused_with_those_that_are_known() -> None:
-    with pytest.raises(InputError, match=r"'median' is unknown; known are entropy, minmax, mse, percentile, search"):
+    with pytest.raises(
+        InputError, match=r"'median' is unknown; known are entropy, minmax, mse, percentile, search"
+    ):
         choose(sketch(np.float32([1])), ranges="median", percentile=99)

@@ -1,6 +1,7 @@
 """From a tensor's histogram to its uint8 grid: which range to keep, then scale and zero point."""
 
 import fnmatch
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -114,7 +115,7 @@ def _divergence(values: np.ndarray, counts: np.ndarray, low: float, high: float)
     step = (high - low) / STEPS
     inside = (values >= low) & (values <= high) & (np.abs(values) > step / 2)
     if not inside.any():
-        return 0.0
+        return math.inf
     kept = counts[inside].astype(np.float64)
     clipped = kept.copy()
     clipped[0] += counts[values < low].sum()

@@ -85,9 +85,9 @@ def tune(simulation: Simulation, crops: Crops, options: TuningOptions) -> list[P
 
 @torch.no_grad()
 def targets(simulation: Simulation, crops: Tensor) -> tuple[Tensor, Tensor]:
-    """float32 images, and what the network makes of them without any rounding, clipped to 0..255."""
-    images = crops.float()
-    outputs = [simulation(batch, exact=True).clamp(0, 255) for batch in images.split(BATCH)]
+    """float32 images, and what the network that `simulation` began with makes of them, clipped to 0..255."""
+    images, reference = crops.float(), Simulation(simulation.network, {})  # biases may be corrected by now
+    outputs = [reference(batch, exact=True).clamp(0, 255) for batch in images.split(BATCH)]
     return images, torch.cat(outputs)
 
 

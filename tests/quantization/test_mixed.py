@@ -1,0 +1,57 @@
+"""What stays in float: by hand for a small network, and by the bounds that a budget must keep."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edsr_int8.errors import InputError
+from edsr_int8.quantization.mixed import conv_macs, named_layers, shares, within_budget
+from edsr_int8.quantization.network import Network, Sum
+
+Networks = Callable[[str], Network]
+
+
+def test_shares_by_hand(networks: Networks) -> None:
+    """x2, six features, one block; for a pixel of the image, its plane counted."""
+    macs = {
+        "head": 9 * 4 * 6, "body.0.conv1": 9 * 36, "body.0.conv2": 9 * 36, "body_end": 9 * 36,
+        "upsample.0": 9 * 6 * 24, "tail": 4 * 9 * 6 * 3,
+    }  # fmt: skip
+    network = networks("six")
+    assert conv_macs(network) == macs
+    found = shares(network, {"tail", "body_end.add"})
+    elements = {"tail": 12, "body_end.add": 6}
+    rest = 4 * 6 + 6 + 24  # head, body.0 and body_end, the block's sum, upsample.0
+    high = 4 * sum(elements.values())
+    assert found == pytest.approx((macs["tail"] / sum(macs.values()), high / (high + rest)))
+    assert shares(network, ()) == (0, 0)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.floats(0, 1), st.integers(0, 1000))
+def test_budget_is_never_exceeded(networks: Networks, budget: float, seed: int) -> None:
+    network = networks("six")
+    losses = {name: float((seed * 7919 + i * 104729) % 997) for i, name in enumerate(conv_macs(network))}
+    chosen = within_budget(network, losses, budget)
+    assert shares(network, chosen)[0] <= budget * (1 + 1e-9)
+    assert {layer.name for layer in network.layers if isinstance(layer, Sum)} <= chosen
+
+
+def test_most_loss_for_its_work_comes_first(networks: Networks) -> None:
+    network = networks("six")
+    macs = conv_macs(network)
+    losses = {name: 2.0 * count for name, count in macs.items()} | {"head": 3.0 * macs["head"]}
+    losses["tail"] = 100.0  # the largest loss of the small ones, the least for its work
+    chosen = within_budget(network, losses, (macs["head"] + macs["body_end"]) / sum(macs.values()))
+    assert "head" in chosen and "tail" not in chosen
+    assert within_budget(network, losses, 1) >= set(macs)
+
+
+def test_patterns_name_convolutions_and_sums(networks: Networks) -> None:
+    assert named_layers(networks("six"), ["body.*.conv?", "*.add"]) == {
+        "body.0.conv1", "body.0.conv2", "body.0.conv2.add", "body_end.add",
+    }  # fmt: skip
+    with pytest.raises(InputError, match=r"float_layers: 'trunk\.\*' names no layer; there are head, body"):
+        named_layers(networks("six"), ["head", "trunk.*"])
