@@ -3,9 +3,14 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
+from edsr_int8.params import Precision
+from edsr_int8.quantization.counting import sketch
+from edsr_int8.quantization.losses import Loss
 from edsr_int8.report import page, table
+from edsr_int8.report.analysis import Analysis, Point
 
 VOID = {"meta", "link", "img", "input", "br"}
 LOADS = {"src", "href", "srcset", "action", "data", "poster"}
@@ -144,3 +149,22 @@ def test_page_without_timings_pictures_or_any_figure(models, scores):
 )
 def test_numbers_are_set_for_reading(value, digits, expected):
     assert page.fixed(value, digits) == expected
+
+
+def test_what_explains_the_loss_stands_on_the_page(models, scores, timings, crops):
+    values = sketch(np.arange(-50, 51, dtype=np.float32))
+    losses = [
+        Loss("all", "all", 2.0, 0, 0),
+        Loss("body", "weights", 0.5, 1.5, 1.2),
+        Loss("sum", "tensor", 1.0, 1, 3),
+    ]
+    curve = [Point(0, None, 1.0), Point(10, 0.9, 0.8)]
+    scores["net", "int8", "onnxruntime"]["ranges"] = {"sum": {"low": -25.0, "high": 50.0}}
+    settings = {"fp32": Precision("float32"), "int8": Precision("int8", "percentile", 99.0)}
+    analyses = {"net": Analysis(losses, {"sum": values}, {"int8": curve})}
+    html = page.render(models, scores, timings, crops, settings, analyses)
+    text = Reader(html).text
+    assert "most from sum, its output: 50.0 %" in text and "Tuning" in text
+    assert "int8 keeps −25.00 to 50.00" in html and 'x1="25.0%"' in html
+    settings["int8"] = replace(settings["int8"], mix=True)  # then these are other tensors
+    assert "int8 keeps" not in page.render(models, scores, timings, crops, settings, analyses)
