@@ -52,7 +52,9 @@ def _chart(lines: Sequence[Line], labels: Sequence[str] = ()) -> dict[str, Any]:
     """Places in per cent, y from the top; `labels` of x = 0, 1, ... where these are not its round numbers."""
     x = axis.linear((at for line in lines for at, _ in line.points), margin=0.1 if labels else 0.0)
     y = axis.linear(value for line in lines for _, value in line.points)
-    ticks = [(float(i), label) for i, label in enumerate(labels)] or [(tick, f"{tick:g}") for tick in x.ticks()]
+    ticks = [(float(i), label) for i, label in enumerate(labels)] or [
+        (tick, f"{tick:g}") for tick in x.ticks()
+    ]
     return {
         "x": [(x.percent(at), text) for at, text in ticks],
         "y": [(round(100 - y.percent(tick), 2), f"{tick:g}") for tick in y.ticks()],
