@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +45,15 @@ class Project:
 
     def run(self, *command: str, fails: bool = False) -> str:
         """stdout and stderr together; AssertionError where the exit status is not the expected one."""
-        done = subprocess.run(
-            command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300, check=False,
-        )  # fmt: skip
-        assert (done.returncode != 0) == fails, f"{' '.join(command)}\n{done.stdout}"
-        return done.stdout
+        with tempfile.TemporaryFile("w+") as output:  # a pipe would wait for workers in the background, too
+            done = subprocess.run(
+                command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL,
+                stdout=output, stderr=subprocess.STDOUT, timeout=300, check=False,
+            )  # fmt: skip
+            output.seek(0)
+            text = output.read()
+        assert (done.returncode != 0) == fails, f"{' '.join(command)}\n{text}"
+        return text
 
     def dvc(self, *arguments: str, fails: bool = False) -> str:
         return self.run(sys.executable, "-m", "dvc", *arguments, fails=fails)
