@@ -32,7 +32,9 @@ def standin(models: Iterable[str]) -> Tree:
     keep(tree, "training", [name for name in tree["training"] if any(name in row["weights"] for row in rows)])
     trained = tree["training"].values()
     used = [name for row in rows for name in (*row["evaluation"], row["calibration"])]
-    keep(tree, "datasets", used + [name for row in trained for name in (*row["datasets"], row["validation"])])
+    keep(
+        tree, "datasets", used + [name for row in trained for name in (*row["datasets"], *row["validation"])]
+    )
     paths = [row["weights"] for row in rows]
     paths += [f"{row['path']}/{row[side]}" for row in tree["datasets"].values() for side in ("hr", "lr")]
     keep(tree, "downloads", [name for name in tree["downloads"] if f"/{name}/" in " ".join(paths)])
@@ -79,13 +81,20 @@ def pictures(path: str, names: Iterable[str], *, scale: int = 1, shift: int = 0)
     return files
 
 
+OTHER_TEST_SEQUENCES = (
+    "0384_11_05", "0385_11_01", "0396_11_00", "0410_11_00", "0854_11_00",
+    "0862_11_00", "0868_11_00", "0869_11_00", "0871_11_00", "0881_11_01",
+)  # fmt: skip
+
+
 def gopro() -> dict[str, bytes]:
-    """Two sequences of test and of train, as GOPRO_Large names them."""
+    """All sequences of test and three of train, as GOPRO_Large names them."""
     frames = {
         "test/GOPR0384_11_00": ("000001", "000002"),
-        "test/GOPR0385_11_01": ("003011",),
+        **{f"test/GOPR{name}": ("003011",) for name in OTHER_TEST_SEQUENCES},
         "train/GOPR0372_07_00": ("000050",),
         "train/GOPR0871_11_00": ("000100",),
+        "train/GOPR0884_11_00": ("000005",),
     }
     return {
         path: body

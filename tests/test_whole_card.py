@@ -16,7 +16,7 @@ from edsr_int8.files import read_json
 from edsr_int8.targets import timing
 from http_server import serving
 from project import ROOT, make_project
-from standin_card import PRESET, bodies, publish, standin
+from standin_card import OTHER_TEST_SEQUENCES, PRESET, bodies, publish, standin
 
 CARD = params.load(PRESET)
 
@@ -87,6 +87,7 @@ def check_sequences() -> None:
     scores = read_json(layout.scores("EDSR_x1", "fp32", "onnxruntime") / "scores.json")["datasets"]
     overall = scores["gopro_test"]["basicsr"]
     counts = {name: found["images"] for name, found in overall["per_sequence"].items()}
-    assert counts == {"GOPR0384_11_00": 2, "GOPR0385_11_01": 1} and overall["images"] == 3
+    assert counts == {"GOPR0384_11_00": 2} | {f"GOPR{name}": 1 for name in OTHER_TEST_SEQUENCES}
+    assert overall["images"] == 12
     of_the_card = overall["per_sequence"]["GOPR0384_11_00"]["psnr_db"]
     assert scores["gopro_card"]["basicsr"]["psnr_db"] == of_the_card
