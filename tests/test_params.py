@@ -65,7 +65,7 @@ def test_values_arrive_typed(tmp_path: Path) -> None:
         ("precisions.fp32.mix", True, ["precisions.fp32", "dtype only"]),
         ("precisions.fp32.budget", 0.1, ["precisions.fp32", "dtype only"]),
         ("precisions.fp32", ..., ["precisions", "fp32"]),
-        ("precisions.observe", {"dtype": "float32"}, ["precisions.observe", "choose another"]),
+        ("precisions.network", {"dtype": "float32"}, ["precisions.network", "choose another"]),
         ("precisions.nfiles", {"dtype": "float32"}, ["precisions.nfiles", "run cache"]),
         ("targets.onnxruntime", ..., ["targets", "onnxruntime"]),
         ("targets.onnxruntime.runtime", "tensorflow", ["runtime", "'tensorflow'"]),
