@@ -6,7 +6,7 @@ from torch import Tensor
 from edsr_int8.quantization.network import Conv
 from edsr_int8.quantization.simulate import Simulation, key
 
-LOOKED_AT = 64  # crops; the mean over their pixels moves by less than a hundredth of a grid step with more
+LOOKED_AT = 64  # crops: at 32x32 pixels, 65,536 values for the mean of each channel
 
 
 @torch.no_grad()
