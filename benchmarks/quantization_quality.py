@@ -70,7 +70,7 @@ def ours(row: Precision, graph: Path, images: Sequence[Path], out: Path) -> None
         write_losses(losses, measure_losses(graph, histograms, images))
     floats = floats_of(graph, losses, row.float_layers, row.budget)
     if wanted.needed or floats:
-        prepare(graph, images, prepared, wanted, floats)
+        prepare(graph, histograms, images, prepared, wanted, floats)
     quantize(graph, histograms, folder, ranges=wanted.ranges, prepared=prepared)
 
 

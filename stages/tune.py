@@ -17,7 +17,7 @@ def tune(params: Params, model: str, precision: str) -> None:
     try:
         floats = floats_of(graph, losses, wanted.float_layers, wanted.budget)
         if preparation(wanted).needed or floats:
-            prepare(graph, images, out, preparation(wanted), floats)
+            prepare(graph, layout.histograms(model), images, out, preparation(wanted), floats)
         else:
             write_nothing(out)
     except InputError as error:

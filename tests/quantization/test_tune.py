@@ -84,7 +84,7 @@ def test_images_at_the_edge_are_prepared_and_built(
     write_png(tmp_path / "i.png", image[kind])
     graph, out = float_graphs("x1"), tmp_path / "tune"
     options = replace(ALL, crops=1, ranges=Ranges(ranges, 99.999))
-    prepare(graph, [tmp_path / "i.png"], out, options, frozenset())
+    prepare(graph, tmp_path / "none.npz", [tmp_path / "i.png"], out, options)
     first = (out / "curve.csv").read_text().splitlines()
     assert first[0] == "step,training_mse,held_out_mse" and first[1].startswith("0,nan,")
     quantize(graph, tmp_path / "none.npz", tmp_path / "int8", prepared=out)
@@ -95,4 +95,4 @@ def test_images_at_the_edge_are_prepared_and_built(
 
 def test_no_image_is_refused(float_graphs: Callable[[str], Path], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no calibration images"):
-        prepare(float_graphs("x1"), [], tmp_path, ALL, frozenset())
+        prepare(float_graphs("x1"), tmp_path / "none.npz", [], tmp_path, ALL)

@@ -4,9 +4,12 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from edsr_int8.files import atomic
 from edsr_int8.quantization import tuned
 from edsr_int8.quantization.basis import even_out
+from edsr_int8.quantization.calibrated import calibrated_grids
 from edsr_int8.quantization.correct import correct_biases
 from edsr_int8.quantization.crops import Crops, cut_crops
 from edsr_int8.quantization.network import Network, Sum, measured, read_network
@@ -15,7 +18,7 @@ from edsr_int8.quantization.options import Preparation
 from edsr_int8.quantization.ranges import Grid, choose_all, grid
 from edsr_int8.quantization.rewrite import fold
 from edsr_int8.quantization.search import search_ranges
-from edsr_int8.quantization.simulate import Simulation
+from edsr_int8.quantization.simulate import THREADS, Simulation
 from edsr_int8.quantization.statistics import channel_peaks, mix
 from edsr_int8.quantization.tune import Point, TuningOptions, tune
 
@@ -23,18 +26,24 @@ STATISTICS_CROPS = 128  # that bases and channel peaks are taken from
 
 
 def prepare(
-    float_model: Path, images: Sequence[Path], out: Path, options: Preparation, floats: frozenset[str]
+    float_model: Path,
+    histograms: Path,
+    images: Sequence[Path],
+    out: Path,
+    options: Preparation,
+    floats: frozenset[str] = frozenset(),
 ) -> None:
     """Write `out`/{weights.npz,grids.json} as tuned.py does, and curve.csv: what tuning gained, step by step.
 
     Equal inputs give equal bytes on one kind of machine. InputError where there are no images.
     """
+    torch.set_num_threads(THREADS)
     network = fold(read_network(float_model))
     crops = cut_crops(images, count=options.crops, patch=options.patch, seed=options.seed)
     network = _rewritten(network, crops, options)
     simulation = Simulation(
         network,
-        _grids(network, images, options),
+        _grids(network, histograms, images, options),
         floats=floats,
         shared=shared_grids(network) if options.share else {},
     )
@@ -58,8 +67,12 @@ def _rewritten(network: Network, crops: Crops, options: Preparation) -> Network:
     return network
 
 
-def _grids(network: Network, images: Sequence[Path], options: Preparation) -> dict[str, Grid]:
-    """By the row's method, off histograms of the rewritten network over the whole images."""
+def _grids(
+    network: Network, histograms: Path, images: Sequence[Path], options: Preparation
+) -> dict[str, Grid]:
+    """By the row's method, off `histograms`, or off new ones where the tensors are not the observed ones."""
+    if not (options.mix or options.even):
+        return calibrated_grids(network, histograms, options.ranges)
     sketches = observe_network(network, measured(network), images)
     return {name: grid(*ends) for name, ends in choose_all(sketches, options.ranges).items()}
 

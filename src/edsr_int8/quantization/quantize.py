@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from edsr_int8.errors import InputError
 from edsr_int8.files import atomic, write_json
 from edsr_int8.quantization import tuned
+from edsr_int8.quantization.calibrated import calibrated_grids
 from edsr_int8.quantization.mixed import shares
 from edsr_int8.quantization.network import (
     IMAGE,
@@ -13,14 +13,12 @@ from edsr_int8.quantization.network import (
     Plane,
     Shuffle,
     ends_on_image,
-    measured,
     read_network,
 )
 from edsr_int8.quantization.options import CARD, Ranges
 from edsr_int8.quantization.qdq import qdq_model
-from edsr_int8.quantization.ranges import IMAGE_GRID, STEPS, Grid, Range, choose_all, grid
+from edsr_int8.quantization.ranges import IMAGE_GRID, STEPS, Grid
 from edsr_int8.quantization.rewrite import fold
-from edsr_int8.quantization.sketch import load
 
 
 def quantize(
@@ -37,7 +35,7 @@ def quantize(
     if prepared and (prepared / tuned.WEIGHTS).exists():
         network, chosen, floats = tuned.load(prepared, network)
     else:
-        chosen = {name: grid(*ends) for name, ends in _ranges(network, histograms, ranges).items()}
+        chosen = calibrated_grids(network, histograms, ranges)
     options = {"precision": "mixed" if floats else "int8", "ranges": ranges.method}
     options |= {"percentile": f"{ranges.percentile:g}"}
     if floats:
@@ -47,13 +45,6 @@ def quantize(
     with atomic(out / "model.onnx") as temporary:
         temporary.write_bytes(model.SerializeToString(deterministic=True))
     write_json(out / "ranges.json", {name: _entry(chosen[name]) for name in chosen})
-
-
-def _ranges(network: Network, histograms: Path, ranges: Ranges) -> dict[str, Range]:
-    sketches = load(histograms, weights_sha256=network.metadata.get("weights_sha256", ""))
-    if missing := [name for name in measured(network) if name not in sketches]:
-        raise InputError(f"{histograms}: has no tensor {missing[0]}; run observe again")
-    return choose_all({name: sketches[name] for name in measured(network)}, ranges)
 
 
 def all_grids(network: Network, measured_grids: Mapping[str, Grid]) -> dict[str, Grid]:

@@ -3,17 +3,17 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from edsr_int8.progress import bar
+from edsr_int8.quantization.calibrated import calibrated_grids
 from edsr_int8.quantization.crops import cut_crops
 from edsr_int8.quantization.losses import Loss, decibels
-from edsr_int8.quantization.network import measured, read_network
+from edsr_int8.quantization.network import read_network
 from edsr_int8.quantization.options import CARD
-from edsr_int8.quantization.ranges import choose_all, grid
 from edsr_int8.quantization.rewrite import fold
-from edsr_int8.quantization.simulate import Simulation
-from edsr_int8.quantization.sketch import load
+from edsr_int8.quantization.simulate import THREADS, Simulation
 from edsr_int8.quantization.tune import error, targets
 
 CROPS, PATCH, SEED = 8, 32, 0
@@ -21,10 +21,9 @@ CROPS, PATCH, SEED = 8, 32, 0
 
 def measure_losses(float_model: Path, histograms: Path, images: Sequence[Path]) -> list[Loss]:
     """The losses of int8 with the card's ranges on crops of calibration images, without labels."""
+    torch.set_num_threads(THREADS)
     network = fold(read_network(float_model))
-    sketches = load(histograms, weights_sha256=network.metadata.get("weights_sha256", ""))
-    ranges = choose_all({name: sketches[name] for name in measured(network)}, CARD)
-    simulation = Simulation(network, {name: grid(*ends) for name, ends in ranges.items()})
+    simulation = Simulation(network, calibrated_grids(network, histograms, CARD))
     return sensitivity(simulation, cut_crops(images, count=CROPS, patch=PATCH, seed=SEED).training)
 
 

@@ -30,6 +30,7 @@ from edsr_int8.quantization.network import (
 from edsr_int8.quantization.ranges import Grid
 from edsr_int8.quantization.weights import LARGEST
 
+THREADS = 2  # always: another number would add in another order, and end in other bytes
 See = Callable[[str, Tensor], Tensor]  # from a tensor and its name to what goes on in its place
 
 

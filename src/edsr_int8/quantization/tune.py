@@ -17,9 +17,8 @@ from torch import Tensor
 
 from edsr_int8.progress import bar
 from edsr_int8.quantization.crops import Crops
-from edsr_int8.quantization.simulate import Simulation
+from edsr_int8.quantization.simulate import THREADS, Simulation
 
-THREADS = 2  # always: another number would add in another order, and end in other bytes
 CHECKS = 20  # times that the held-out crops are looked at
 BATCH = 16  # of crops that are only looked at
 WARMUP = 0.05  # of all steps

@@ -1,0 +1,18 @@
+"""Grids off the histograms that `observe` wrote: no forward pass."""
+
+from pathlib import Path
+
+from edsr_int8.errors import InputError
+from edsr_int8.quantization.network import Network, measured
+from edsr_int8.quantization.options import Ranges
+from edsr_int8.quantization.ranges import Grid, choose_all, grid
+from edsr_int8.quantization.sketch import load
+
+
+def calibrated_grids(network: Network, histograms: Path, ranges: Ranges) -> dict[str, Grid]:
+    """The grid of every measured tensor. InputError: `histograms` are not those of the folded `network`."""
+    sketches = load(histograms, weights_sha256=network.metadata.get("weights_sha256", ""))
+    if missing := [name for name in measured(network) if name not in sketches]:
+        raise InputError(f"{histograms}: has no tensor {missing[0]}; run observe again")
+    chosen = choose_all({name: sketches[name] for name in measured(network)}, ranges)
+    return {name: grid(*ends) for name, ends in chosen.items()}
