@@ -28,9 +28,8 @@ def rebuild(model: ModelProto, *, parameters: Collection[str], metadata: Mapping
         _tensor(weight, tensors[weight.name]) for weight in graph.initializer if weight.name in tensors
     ]
     weights += _restore_biases(nodes, weights, parameters)
-    return _model(
-        nodes, [_value(v) for v in graph.input], [_value(v) for v in graph.output], weights, metadata
-    )
+    inputs, outputs = [_value(v) for v in graph.input], [_value(v) for v in graph.output]
+    return _checked(assemble(nodes, inputs, outputs, weights, metadata))
 
 
 def uint8_graph(model: ModelProto) -> ModelProto:
@@ -55,7 +54,7 @@ def uint8_graph(model: ModelProto) -> ModelProto:
         [_value(value, TensorProto.UINT8) for value in side] for side in (graph.input, graph.output)
     )
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    return _model(nodes, inputs, outputs, [*graph.initializer, *bounds], metadata)
+    return _checked(assemble(nodes, inputs, outputs, [*graph.initializer, *bounds], metadata))
 
 
 def node_names(model: ModelProto, parameters: Collection[str]) -> list[str]:
@@ -130,14 +129,7 @@ def _value(value: ValueInfoProto, kind: int = 0) -> ValueInfoProto:
     return helper.make_tensor_value_info(value.name, kind or tensor.elem_type, shape)
 
 
-def _model(
-    nodes: Sequence[NodeProto],
-    inputs: Sequence[ValueInfoProto],
-    outputs: Sequence[ValueInfoProto],
-    weights: Sequence[TensorProto],
-    metadata: Mapping[str, str],
-) -> ModelProto:
-    model = assemble(nodes, inputs, outputs, weights, metadata)
+def _checked(model: ModelProto) -> ModelProto:
     onnx.checker.check_model(model, full_check=True)  # infers shapes, too
     return model
 

@@ -83,11 +83,16 @@ def mse_range(of: Sketch, _percent: float = 100) -> Range:
     A value inside the range is off by scale^2 / 12 on average (one under half a step by its own
     square, as it becomes zero), a value outside by its squared distance to the range.
     """
+    return _least(of, _error)
+
+
+def _least(of: Sketch, error: Callable[[np.ndarray, np.ndarray, float, float], float]) -> Range:
+    """Among minmax shrunk end by end, the range with the least error(values, counts, low, high)."""
     values, counts = distribution(of)
     low, high = full = minmax_range(of)
     for _ in range(2):  # one end at a time, twice: a third time changes nothing to speak of
-        low = min(full[0] * SHRINK, key=lambda end: _error(values, counts, end, high))
-        high = min(full[1] * SHRINK, key=lambda end: _error(values, counts, low, end))
+        low = min(full[0] * SHRINK, key=lambda end: error(values, counts, end, high))
+        high = min(full[1] * SHRINK, key=lambda end: error(values, counts, low, end))
     return float(low), float(high)
 
 
@@ -103,17 +108,15 @@ def entropy_range(of: Sketch, _percent: float = 100) -> Range:
     """The range whose 256 codes tell least of the distribution wrongly: least Kullback-Leibler divergence.
 
     As TensorRT's calibration (Migacz, GTC 2017): what lies outside is counted at the ends, and a code's
-    count is spread evenly over the values that share it. Both ends shrink by the same share.
+    count is spread evenly over the values that share it.
     """
-    values, counts = distribution(of)
-    low, high = minmax_range(of)
-    return min(((low * f, high * f) for f in SHRINK), key=lambda ends: _divergence(values, counts, *ends))
+    return _least(of, _divergence)
 
 
 def _divergence(values: np.ndarray, counts: np.ndarray, low: float, high: float) -> float:
-    """Between the counts over low..high and those that their codes tell; what becomes zero is left out."""
+    """Between the counts over low..high and those that their codes tell; exact zeros are left out."""
     step = (high - low) / STEPS
-    inside = (values >= low) & (values <= high) & (np.abs(values) > step / 2)
+    inside = (values >= low) & (values <= high) & (values != 0)
     if not inside.any():
         return math.inf
     kept = counts[inside].astype(np.float64)
