@@ -8,6 +8,7 @@ from edsr_int8 import params
 from edsr_int8.errors import InputError
 from edsr_int8.params import Params
 
+INTEGER = {"runtime": "integer", "provider": "", "threads": 0, "memory_budget_mb": 1}
 PRESET = Path(__file__).resolve().parents[1] / "presets" / "sample.yaml"
 
 
@@ -66,6 +67,11 @@ def test_values_arrive_typed(tmp_path: Path) -> None:
         ("precisions.fp32.budget", 0.1, ["precisions.fp32", "dtype only"]),
         ("precisions.fp32", ..., ["precisions", "fp32"]),
         ("precisions.network", {"dtype": "float32"}, ["precisions.network", "choose another"]),
+        (
+            "targets.tune",
+            {"runtime": "integer", "provider": "", "threads": 0, "memory_budget_mb": 1},
+            ["targets.tune", "choose another"],
+        ),
         ("precisions.nfiles", {"dtype": "float32"}, ["precisions.nfiles", "run cache"]),
         ("targets.onnxruntime", ..., ["targets", "onnxruntime"]),
         ("targets.onnxruntime.runtime", "tensorflow", ["runtime", "'tensorflow'"]),

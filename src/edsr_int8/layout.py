@@ -10,12 +10,14 @@ RESULTS = Path("results")
 SAMPLE = BUILD / "sample"
 RANDOM_START = Path("data/weights/random")  # names no weights: DVC wants a file that is there
 
-# Names that a model or precision row may not take: their folders would be the pipeline's own.
+# Names that a model, precision or target row may not take: their folders would be the pipeline's own.
 RESERVED_MODELS = (
     *("agreement", "bundle", "curves", "datasets", "histograms", "partial", "probe"),
     *("sample", "scores", "selected", "sensitivity", "timings", "training"),
 )
 RESERVED_PRECISIONS = ("export", "images", "network")
+RESERVED_TARGETS = ("tune",)
+RESERVED = {"models": RESERVED_MODELS, "precisions": RESERVED_PRECISIONS, "targets": RESERVED_TARGETS}
 
 
 def fetched(download: str) -> Path:

@@ -12,10 +12,10 @@ from ruamel.yaml.error import YAMLError
 from edsr_int8 import layout
 from edsr_int8.errors import InputError
 from edsr_int8.models.description import Description, check, scales
+from edsr_int8.quantization.options import METHODS, Override, Tuning
 from edsr_int8.schema import OneOf, Within, listed, record
 
 PROTOCOLS = ("official", "basicsr", "benchmark_y", "card")
-RANGES = ("percentile", "minmax", "mse", "entropy", "search")
 RUNTIMES = ("onnxruntime", "openvino", "integer", "torch", "tensorrt", "vacc")
 NATIVE_SHAPE = (256, 256)  # height, width that costs are given at where a row's shape is native
 # Published figures that a model row may carry, shown beside ours: of the fp32 network or of its int8 build,
@@ -83,29 +83,9 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Override:
-    """Another way to the ranges of the tensors whose names match a pattern such as `body.*.conv1`."""
-
-    tensors: str
-    ranges: Annotated[str, OneOf(*RANGES)]
-    percentile: Annotated[float, Within(50, 100)] = 100.0
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """Budgets of learning from the fp32 network's output, in steps."""
-
-    steps: Annotated[int, Within(0)] = 0  # 0: none
-    batch: Annotated[int, Within(1)] = 8  # crops a step
-    patch: Annotated[int, Within(8)] = 32  # their height and width
-    crops: Annotated[int, Within(1)] = 1024  # that there are to learn from
-    seed: Annotated[int, Within(0)] = 0
-
-
-@dataclass(frozen=True)
 class Precision:
     dtype: Annotated[str, OneOf("float32", "int8")]
-    ranges: Annotated[str, OneOf(*RANGES, "")] = ""
+    ranges: Annotated[str, OneOf(*METHODS, "")] = ""
     percentile: Annotated[float, Within(50, 100)] = 100.0
     overrides: tuple[Override, ...] = ()
     mix: bool = False  # exact: linear tensors in the channel basis that rounds best
@@ -195,7 +175,7 @@ def row(section: Mapping[str, Any], key: str, name: str) -> Any:
 
 def _check_rows(params: Params) -> None:
     """What one row says must fit what others say."""
-    for name, reserved in (("models", layout.RESERVED_MODELS), ("precisions", layout.RESERVED_PRECISIONS)):
+    for name, reserved in layout.RESERVED.items():
         if taken := [key for key in getattr(params, name) if key in reserved]:
             raise InputError(f"{name}.{taken[0]}: the pipeline uses this name itself; choose another")
     _check_references(params)
@@ -259,7 +239,7 @@ def _check_precision(precision: Precision, where: str) -> None:
     if precision.dtype == "float32" and precision != Precision("float32"):
         raise InputError(f"{where}: a float32 row takes dtype only")
     if precision.dtype == "int8" and not precision.ranges:
-        raise InputError(f"{where}: missing ranges; allowed: {listed(RANGES)}")
+        raise InputError(f"{where}: missing ranges; allowed: {listed(METHODS)}")
     if precision.float_layers and precision.budget:
         raise InputError(f"{where}: float_layers and budget both choose what stays in float; give one")
 

@@ -48,15 +48,15 @@ def graph(network: Network, grids: Mapping[str, Grid], floats: Collection[str] =
 def assert_close(simulation: Simulation, model: ModelProto, image: np.ndarray) -> None:
     """The simulation loses as much of the picture as int8 does, and mostly in the same pixels.
 
-    Not to the bit: it leaves a bias unrounded, so here and there a value near a tie falls the other way,
-    and each such value moves others in the layers behind it.
+    Not to the bit: it adds in float32, so here and there a value near a tie falls the other way, and each
+    such value moves others in the layers behind it.
     """
     found, expected = simulated(simulation, image), run(model, image).astype(float)
     exact = simulated(Simulation(simulation.network, {}), image, exact=True)
     assert expected.std() > 5
     losses = [np.square(output - exact).mean() for output in (found, expected)]
     assert losses[0] == pytest.approx(losses[1], rel=0.1, abs=1e-3)
-    assert np.square(found - expected).mean() <= 0.7 * losses[1] + 1e-3
+    assert np.square(found - expected).mean() <= 0.25 * losses[1] + 1e-3
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -14,17 +14,18 @@ from edsr_int8.errors import InputError
 from edsr_int8.quantization.correct import correct_biases
 from edsr_int8.quantization.crops import Crops
 from edsr_int8.quantization.network import Network
-from edsr_int8.quantization.options import CARD, Preparation, Ranges
+from edsr_int8.quantization.options import CARD, Preparation, Ranges, Tuning
 from edsr_int8.quantization.prepare import prepare
 from edsr_int8.quantization.quantize import quantize
 from edsr_int8.quantization.ranges import Grid
 from edsr_int8.quantization.search import search_ranges
 from edsr_int8.quantization.simulate import Simulation
-from edsr_int8.quantization.tune import TuningOptions, error, targets, tune
+from edsr_int8.quantization.tune import error, targets, tune
 
 Networks = Callable[[str], Network]
 Grids = Callable[[str], dict[str, Grid]]
-ALL = Preparation(CARD, mix=True, even=True, share=True, bias_correction=True, steps=3, batch=2, crops=8)
+BUDGET = Tuning(steps=3, batch=2, crops=8)
+ALL = Preparation(CARD, mix=True, even=True, share=True, bias_correction=True, tuning=BUDGET)
 
 
 def test_corrected_biases_leave_the_target_alone(
@@ -49,14 +50,14 @@ def test_corrected_means_are_the_float_ones(networks: Networks, grids: Grids, cr
     wanted = means[name]
     correct_biases(simulation, crops)
     simulation(crops.float(), see=mean)
-    np.testing.assert_allclose(means[name], wanted, atol=1e-3)
+    np.testing.assert_allclose(means[name], wanted, atol=5e-3)  # half of a bias's own step
 
 
 def test_search_keeps_or_lowers_the_error(networks: Networks, grids: Grids, crops: torch.Tensor) -> None:
     simulation = Simulation(networks("x1"), grids("x1"))
     pair = targets(simulation, crops)
     before = error(simulation, *pair)
-    search_ranges(simulation, crops)
+    search_ranges(simulation, grids("x1"), crops)
     assert error(simulation, *pair) <= before
 
 
@@ -66,7 +67,7 @@ def test_learning_lowers_the_error_and_ends_in_equal_parameters(
     ends = []
     for _ in range(2):
         simulation = Simulation(networks("x1"), grids("x1"))
-        curve = tune(simulation, Crops(crops[:8], crops[8:]), TuningOptions(30, 4, 0))
+        curve = tune(simulation, Crops(crops[:8], crops[8:]), Tuning(steps=30, batch=4))
         ends.append(simulation.state_dict())
     held_out = [point.held_out_mse for point in curve]
     kept = error(simulation, *targets(simulation, crops[8:]))
@@ -83,7 +84,7 @@ def test_images_at_the_edge_are_prepared_and_built(
     image["black"] = image["constant"] * 0
     write_png(tmp_path / "i.png", image[kind])
     graph, out = float_graphs("x1"), tmp_path / "tune"
-    options = replace(ALL, crops=1, ranges=Ranges(ranges, 99.999))
+    options = replace(ALL, tuning=replace(BUDGET, crops=1), ranges=Ranges(ranges, 99.999))
     prepare(graph, tmp_path / "none.npz", [tmp_path / "i.png"], out, options)
     first = (out / "curve.csv").read_text().splitlines()
     assert first[0] == "step,training_mse,held_out_mse" and first[1].startswith("0,nan,")

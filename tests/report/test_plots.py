@@ -22,6 +22,6 @@ def test_mean_of_the_images_is_the_tables_drop(models, scores):
 
 
 def test_files_have_the_columns_that_they_state(tmp_path, models, scores):
-    table.write_csv(tmp_path / "image.csv", plots.per_image(models, scores), plots.PER_IMAGE)
+    table.write_rows(tmp_path / "image.csv", plots.per_image(models, scores), plots.PER_IMAGE)
     lines = (tmp_path / "image.csv").read_text().splitlines()
     assert lines[1] == "net,int8,onnxruntime,photos,official,image0,33.5000,30.0000,0.5000,45.0000"

@@ -87,7 +87,7 @@ def test_cell_text(value, spec, expected):
 
 def test_csv_has_the_contracts_columns_and_reads_back(tmp_path, models, scores):
     path = tmp_path / "results" / "table.csv"
-    table.write_csv(path, table.quality(models, scores), table.QUALITY)
+    table.write_rows(path, table.quality(models, scores), table.QUALITY)
     assert b"\r" not in path.read_bytes()
     header, *lines = csv.reader(path.open(encoding="utf-8", newline=""))
     assert ",".join(header).startswith(f"{CONTRACT},")

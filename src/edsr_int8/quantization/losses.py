@@ -7,7 +7,7 @@ from math import log10
 from pathlib import Path
 
 from edsr_int8.errors import InputError
-from edsr_int8.files import atomic
+from edsr_int8.files import write_csv
 
 PEAK = 255.0
 IDENTICAL_DB = 100.0
@@ -42,12 +42,8 @@ def layer_losses(losses: Iterable[Loss]) -> dict[str, float]:
 
 
 def write_losses(path: Path, losses: Iterable[Loss]) -> None:
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(field.name for field in fields(Loss))
-        writer.writerows(
-            (name, kind, *(f"{x:.6g}" for x in rest)) for name, kind, *rest in map(astuple, losses)
-        )
+    rows = ((name, kind, *(f"{x:.6g}" for x in rest)) for name, kind, *rest in map(astuple, losses))
+    write_csv(path, [field.name for field in fields(Loss)], rows)
 
 
 def read_losses(path: Path) -> list[Loss]:

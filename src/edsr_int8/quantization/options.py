@@ -1,15 +1,20 @@
-"""What a precision row asks of the quantizer."""
+"""What a precision row asks of the quantizer: the rows of params.yaml and the library share these."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from edsr_int8.schema import OneOf, Within
+
+METHODS = ("percentile", "minmax", "mse", "entropy", "search")  # of finding a tensor's range
 
 
 @dataclass(frozen=True)
 class Override:
-    """A method for the tensors whose names match the pattern `tensors` (`body.*.conv1`)."""
+    """Another method for the tensors whose names match a pattern such as `body.*.conv1`."""
 
     tensors: str
-    ranges: str
-    percentile: float = 100.0
+    ranges: Annotated[str, OneOf(*METHODS)]
+    percentile: Annotated[float, Within(50, 100)] = 100.0
 
 
 @dataclass(frozen=True)
@@ -20,31 +25,35 @@ class Ranges:
     percentile: float = 100.0
     overrides: tuple[Override, ...] = ()
 
-    @property
-    def methods(self) -> set[str]:
-        return {self.method, *(override.ranges for override in self.overrides)}
-
 
 CARD = Ranges("percentile", 99.999)  # the model card's own
 
 
 @dataclass(frozen=True)
-class Preparation:
-    """What a precision row asks for, beyond ranges off a histogram."""
+class Tuning:
+    """Budgets of learning from the fp32 network's output, in steps."""
 
-    ranges: Ranges
+    steps: Annotated[int, Within(0)] = 0  # 0: none
+    batch: Annotated[int, Within(1)] = 8  # crops a step
+    patch: Annotated[int, Within(8)] = 32  # their height and width
+    crops: Annotated[int, Within(1)] = 1024  # that there are to learn from
+    seed: Annotated[int, Within(0)] = 0
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What a precision row asks for, ranges and beyond."""
+
+    ranges: Ranges = CARD
     mix: bool = False
     even: bool = False
     share: bool = False
     bias_correction: bool = False
-    steps: int = 0
-    batch: int = 8
-    patch: int = 32
-    crops: int = 1024
-    seed: int = 0
+    tuning: Tuning = field(default_factory=Tuning)
 
     @property
     def needed(self) -> bool:
-        """Whether there is anything to do that needs a forward pass."""
-        asked = self.mix or self.even or self.share or self.bias_correction or self.steps
-        return bool(asked) or "search" in self.ranges.methods
+        """Whether there is anything to do that needs a forward pass or changes more than ranges."""
+        asked = self.mix or self.even or self.share or self.bias_correction or self.tuning.steps
+        methods = {self.ranges.method, *(override.ranges for override in self.ranges.overrides)}
+        return bool(asked) or "search" in methods

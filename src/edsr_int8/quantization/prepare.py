@@ -1,12 +1,11 @@
 """All that an int8 build takes forward passes for: rewrites, ranges by the output, corrections, tuning."""
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
-from edsr_int8.files import atomic
+from edsr_int8.files import write_csv
 from edsr_int8.quantization import tuned
 from edsr_int8.quantization.basis import even_out
 from edsr_int8.quantization.calibrated import calibrated_grids
@@ -15,12 +14,12 @@ from edsr_int8.quantization.crops import Crops, cut_crops
 from edsr_int8.quantization.network import Network, Sum, measured, read_network
 from edsr_int8.quantization.observe import observe_network
 from edsr_int8.quantization.options import Preparation
-from edsr_int8.quantization.ranges import Grid, choose_all, grid
+from edsr_int8.quantization.ranges import Grid, choose_all, grid, method_of
 from edsr_int8.quantization.rewrite import fold
 from edsr_int8.quantization.search import search_ranges
 from edsr_int8.quantization.simulate import THREADS, Simulation
 from edsr_int8.quantization.statistics import channel_peaks, mix
-from edsr_int8.quantization.tune import Point, TuningOptions, tune
+from edsr_int8.quantization.tune import Point, tune
 
 STATISTICS_CROPS = 128  # that bases and channel peaks are taken from
 
@@ -39,7 +38,8 @@ def prepare(
     """
     torch.set_num_threads(THREADS)
     network = fold(read_network(float_model))
-    crops = cut_crops(images, count=options.crops, patch=options.patch, seed=options.seed)
+    budget = options.tuning
+    crops = cut_crops(images, count=budget.crops, patch=budget.patch, seed=budget.seed)
     network = _rewritten(network, crops, options)
     simulation = Simulation(
         network,
@@ -47,13 +47,12 @@ def prepare(
         floats=floats,
         shared=shared_grids(network) if options.share else {},
     )
-    if "search" in options.ranges.methods:
-        search_ranges(simulation, crops.training[:STATISTICS_CROPS])
+    own = [name for name in measured(network) if name not in simulation.shared]
+    searched = [name for name in own if method_of(name, options.ranges)[0] == "search"]
+    search_ranges(simulation, searched, crops.training[:STATISTICS_CROPS])
     if options.bias_correction:
         correct_biases(simulation, crops.training)
-    curve = []
-    if options.steps:
-        curve = tune(simulation, crops, TuningOptions(options.steps, options.batch, options.seed))
+    curve = tune(simulation, crops, options.tuning) if options.tuning.steps else []
     tuned.save(out, *simulation.result(), sorted(floats))
     _write_curve(out / "curve.csv", curve)
 
@@ -61,7 +60,7 @@ def prepare(
 def _rewritten(network: Network, crops: Crops, options: Preparation) -> Network:
     some = crops.training[:STATISTICS_CROPS]
     if options.mix:
-        network = mix(network, some, seed=options.seed)
+        network = mix(network, some, seed=options.tuning.seed)
     if options.even:
         network = even_out(network, channel_peaks(network, some))
     return network
@@ -94,8 +93,5 @@ def write_nothing(out: Path) -> None:
 
 
 def _write_curve(path: Path, curve: Sequence[Point]) -> None:
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("step", "training_mse", "held_out_mse"))
-        for point in curve:
-            writer.writerow((point.step, f"{point.training_mse:.5f}", f"{point.held_out_mse:.5f}"))
+    rows = ((p.step, f"{p.training_mse:.5f}", f"{p.held_out_mse:.5f}") for p in curve)
+    write_csv(path, ("step", "training_mse", "held_out_mse"), rows)

@@ -45,12 +45,18 @@ def choose_all(sketches: Mapping[str, Sketch], wanted: Ranges) -> dict[str, Rang
             )
     chosen = {}
     for name, sketch in sketches.items():
-        method, percent = wanted.method, wanted.percentile
-        for override in wanted.overrides:
-            if fnmatch.fnmatchcase(name, override.tensors):
-                method, percent = override.ranges, override.percentile
+        method, percent = method_of(name, wanted)
         chosen[name] = choose(sketch, ranges=method, percentile=percent)
     return chosen
+
+
+def method_of(name: str, wanted: Ranges) -> tuple[str, float]:
+    """Method and percentile of the tensor `name`."""
+    method, percent = wanted.method, wanted.percentile
+    for override in wanted.overrides:
+        if fnmatch.fnmatchcase(name, override.tensors):
+            method, percent = override.ranges, override.percentile
+    return method, percent
 
 
 def choose(of: Sketch, *, ranges: str, percentile: float) -> Range:

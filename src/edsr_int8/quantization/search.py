@@ -1,6 +1,7 @@
 """Ranges by what they do to the picture: tensor by tensor, the one with the least error of the output."""
 
 import math
+from collections.abc import Iterable
 
 import torch
 
@@ -11,14 +12,14 @@ FACTORS = tuple(2 ** (exponent / 4) for exponent in (-6, -4, -3, -2, -1, 0, 1)) 
 
 
 @torch.no_grad()
-def search_ranges(simulation: Simulation, crops: torch.Tensor) -> None:
-    """Widen or narrow each tensor's range in `simulation`, in the order of the network, zero point kept.
+def search_ranges(simulation: Simulation, names: Iterable[str], crops: torch.Tensor) -> None:
+    """Widen or narrow the ranges of the tensors `names` in `simulation`, in turn, zero points kept.
 
     Every other tensor is rounded meanwhile, so a choice sees those before it. The error is against the
     float network on `crops`; a range stays as it is where none is better.
     """
     images, wanted = targets(simulation, crops)
-    for name in simulation.grid_names:
+    for name in names:
         log_scale = simulation.log_scales[key(name)]
         start, best = float(log_scale), (math.inf, 1.0)
         for factor in sorted(FACTORS, key=lambda f: abs(math.log(f))):  # ties: the nearest to 1

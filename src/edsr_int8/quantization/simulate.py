@@ -52,11 +52,11 @@ class Simulation(nn.Module):
     ) -> None:
         super().__init__()
         self.network, self.floats, self.shared = network, frozenset(floats), dict(shared or {})
+        self.makers = {x.name: x for x in network.layers}
         self.convs = {x.name: x for x in network.layers if isinstance(x, Conv)}
         self.last_reader = {name: i for i, x in enumerate(network.layers) for name in x.inputs}
         self.clipped = ends_on_image(network)
         self.tensors, self.layers = frozenset(grids), frozenset(self.convs)  # whose rounding is on
-        self.grid_names = [n for n in measured(network) if n in grids and n not in self.shared]
         self.weights = _parameters({n: x.weight for n, x in self.convs.items()})
         self.biases = _parameters({n: x.bias for n, x in self.convs.items()})
         self.log_scales = _parameters({n: np.log([g.scale]) for n, g in grids.items()})
@@ -138,8 +138,16 @@ class Simulation(nn.Module):
             gains = torch.exp(self.log_gains[key(conv.name)])
             weight, bias = weight * gains.reshape(-1, 1, 1, 1), bias * gains
         if rounded and conv.name in self.layers and conv.name not in self.floats:
-            weight, bias = _rounded(weight, bias, conv.expected)
+            return _rounded(weight, bias, conv.expected, self._scale(source))
         return weight, bias
+
+    def _scale(self, name: str) -> Tensor:
+        """Of the grid that the tensor `name` is on; a shuffle's is its input's, an image's is 1."""
+        while isinstance(maker := self.makers.get(name), Shuffle | Plane):
+            name = maker.inputs[0]
+        name = self.shared.get(name, name)
+        known = key(name) in self.log_scales
+        return torch.exp(self.log_scales[key(name)]).detach() if known else torch.ones(1)
 
     def _in_basis(self, name: str, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         basis = self.bases[self.basis_of[name]]
@@ -168,24 +176,26 @@ class Simulation(nn.Module):
         return Grid(float(torch.exp(self.log_scales[key(source)])), zero)
 
 
-class _RoundWeight(torch.autograd.Function):
+class _Round(torch.autograd.Function):
     @staticmethod
-    def forward(_: Any, weight: Tensor, step: Tensor) -> Tensor:
-        return (weight / step).round_().clamp_(-LARGEST, LARGEST).mul_(step)
+    def forward(_: Any, value: Tensor, step: Tensor) -> Tensor:
+        return (value / step).round_().mul_(step)
 
     @staticmethod
     def backward(_: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return gradient, None
 
 
-def _rounded(weight: Tensor, bias: Tensor, expected: np.ndarray | None) -> tuple[Tensor, Tensor]:
+def _rounded(
+    weight: Tensor, bias: Tensor, expected: np.ndarray | None, input_scale: Tensor
+) -> tuple[Tensor, Tensor]:
     """As weights.round_conv does it."""
     step = (weight.detach().abs().amax(dim=(1, 2, 3), keepdim=True) / LARGEST).clamp(min=1e-12)
-    rounded: Tensor = _RoundWeight.apply(weight, step)
+    rounded: Tensor = _Round.apply(weight, step)
     if expected is not None:
         error = (rounded.detach() - weight.detach()).sum(dim=(2, 3))
         bias = bias - error @ torch.from_numpy(expected).float()
-    return rounded, bias
+    return rounded, _Round.apply(bias, step.reshape(-1) * input_scale)
 
 
 def _parameters(values: Mapping[str, np.ndarray]) -> nn.ParameterDict:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from edsr_int8.progress import bar
 from edsr_int8.quantization.crops import Crops
+from edsr_int8.quantization.options import Tuning
 from edsr_int8.quantization.simulate import THREADS, Simulation
 
 CHECKS = 20  # times that the held-out crops are looked at
@@ -43,14 +44,7 @@ class Point:
     held_out_mse: float
 
 
-@dataclass(frozen=True)
-class TuningOptions:
-    steps: int
-    batch: int  # crops a step
-    seed: int
-
-
-def tune(simulation: Simulation, crops: Crops, options: TuningOptions) -> list[Point]:
+def tune(simulation: Simulation, crops: Crops, options: Tuning) -> list[Point]:
     """Improve `simulation` in place and return the curve: `steps` of Adam, the rate falling in a cosine.
 
     What is left is the state with the least error on the held-out crops, the one before the first step

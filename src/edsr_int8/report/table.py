@@ -1,12 +1,11 @@
 """The tables: a row per build, data set and protocol for quality, a row per build for speed."""
 
-import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from edsr_int8.errors import InputError
-from edsr_int8.files import atomic
+from edsr_int8.files import write_csv
 from edsr_int8.metrics.protocols import PROTOCOLS
 from edsr_int8.params import REFERENCE_PRECISION, REFERENCE_TARGET, Model
 
@@ -201,12 +200,9 @@ def text(value: Any, spec: str) -> str:
     return format(value, spec)
 
 
-def write_csv(path: Path, rows: Iterable[Row], columns: Mapping[str, str]) -> None:
-    """Write `rows` under `columns` (name -> format), with '\\n' line ends on every system."""
-    with atomic(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([text(row[name], spec) for name, spec in columns.items()] for row in rows)
+def write_rows(path: Path, rows: Iterable[Row], columns: Mapping[str, str]) -> None:
+    """Write `rows` under `columns` (name -> format)."""
+    write_csv(path, columns, ([text(row[name], spec) for name, spec in columns.items()] for row in rows))
 
 
 def metrics(rows: Iterable[Row]) -> dict[str, Any]:

@@ -22,10 +22,10 @@ def write_report(
 ) -> None:
     """Write table.csv, table.md, timings.csv, metrics.json, plots/*.csv and report.html into `out`."""
     rows = table.quality(models, scores)
-    table.write_csv(out / "table.csv", rows, table.QUALITY)
-    table.write_csv(out / "timings.csv", table.speed(timings), table.SPEED)
-    table.write_csv(out / "plots" / "drop.csv", plots.drop(rows), plots.DROP)
-    table.write_csv(out / "plots" / "per_image.csv", plots.per_image(models, scores), plots.PER_IMAGE)
+    table.write_rows(out / "table.csv", rows, table.QUALITY)
+    table.write_rows(out / "timings.csv", table.speed(timings), table.SPEED)
+    table.write_rows(out / "plots" / "drop.csv", plots.drop(rows), plots.DROP)
+    table.write_rows(out / "plots" / "per_image.csv", plots.per_image(models, scores), plots.PER_IMAGE)
     write_json(out / "metrics.json", table.metrics(rows))
     write_text(out / "table.md", table.as_text(rows) + "\n")
     write_text(out / "report.html", page.render(models, scores, timings, crops, settings, analyses))

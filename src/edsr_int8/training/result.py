@@ -1,16 +1,13 @@
 """What a finished training leaves: two checkpoints in the publisher's layout, and two curves."""
 
-import csv
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from edsr_int8.checkpoints.official import mdsr_to_foreign
 from edsr_int8.checkpoints.sources import SOURCES
 from edsr_int8.checkpoints.write import write_foreign
-from edsr_int8.files import atomic_folder
+from edsr_int8.files import atomic_folder, write_csv
 from edsr_int8.models.description import Description
 from edsr_int8.training.branches import by_scale
 from edsr_int8.training.space import full_disk_explained
@@ -26,14 +23,9 @@ def write_result(state: State, description: Description, *, source: str, out: Pa
         for weights, name in ((state.best, "weights.pt"), (state.average, "last.pt")):
             write_foreign(_foreign(weights, source, description), source, folder / name)
         losses = [(p.step, f"{p.loss:.4f}", f"{p.learning_rate:.3e}") for p in state.curve]
-        _write_csv(folder / "loss.csv", ("step", "loss", "learning_rate"), losses)
+        write_csv(folder / "loss.csv", ("step", "loss", "learning_rate"), losses)
         scores = [(p.step, f"{p.val_psnr_db:.4f}") for p in state.curve]
-        _write_csv(folder / "validation.csv", ("step", "psnr_db"), scores)
-
-
-def _write_csv(path: Path, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
+        write_csv(folder / "validation.csv", ("step", "psnr_db"), scores)
 
 
 def _foreign(weights: Weights, source: str, description: Description) -> dict[str, Tensor]:
