@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edsr_int8.data.images import Image, read_rgb
+from edsr_int8.data.images import Image, image_shape, read_rgb
 from edsr_int8.errors import InputError
 
 HELD_OUT = 8  # one image in so many is only looked at to see whether the rest taught something
@@ -32,19 +32,26 @@ def cut_crops(images: Sequence[Path], *, count: int, patch: int, seed: int) -> C
     """
     if not images:
         raise InputError("there are no calibration images to learn from; name a set that has some")
-    pixels = [read_rgb(path) for path in sorted(images)]
-    length = min(patch, *(min(image.shape[:2]) for image in pixels))
-    held = pixels[::HELD_OUT] if len(pixels) > 1 else pixels
-    rest = [image for i, image in enumerate(pixels) if i % HELD_OUT] or pixels
+    paths = sorted(images)
+    length = min(patch, *(min(image_shape(path)) for path in paths))
+    held = paths[::HELD_OUT] if len(paths) > 1 else paths
+    rest = [path for i, path in enumerate(paths) if i % HELD_OUT] or paths
     random = np.random.default_rng(seed)
-    return Crops(
-        _stack([_crop(rest, length, random) for _ in range(count)]),
-        _stack([_crop(held, length, random) for _ in range(max(1, count // HELD_OUT))]),
-    )
+    return Crops(_cut(rest, count, length, random), _cut(held, max(1, count // HELD_OUT), length, random))
 
 
-def _crop(images: Sequence[Image], length: int, random: np.random.Generator) -> Image:
-    image = images[int(random.integers(len(images)))]
+def _cut(paths: Sequence[Path], count: int, length: int, random: np.random.Generator) -> Tensor:
+    """`count` crops of images drawn at random; each image is decoded once, one at a time."""
+    sources = random.integers(len(paths), size=count)
+    crops = np.empty((count, length, length, 3), np.uint8)
+    for i in np.unique(sources):
+        image = read_rgb(paths[i])
+        for place in np.flatnonzero(sources == i):
+            crops[place] = _crop(image, length, random)
+    return torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))
+
+
+def _crop(image: Image, length: int, random: np.random.Generator) -> Image:
     top, left = (random.integers(n - length + 1) for n in image.shape[:2])
     crop = image[top : top + length, left : left + length]
     crop = np.rot90(crop, int(random.integers(4)))[:, :: random.choice([-1, 1])]
@@ -57,7 +64,3 @@ def _stretched(crop: Image, random: np.random.Generator) -> Image:
     middle = random.uniform(0, 255, 3)
     stretched = (crop.astype(np.float32) - crop.mean(axis=(0, 1))) * gain + middle
     return np.clip(np.rint(stretched), 0, 255).astype(np.uint8)
-
-
-def _stack(crops: Sequence[Image]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(np.stack(crops).transpose(0, 3, 1, 2)))
