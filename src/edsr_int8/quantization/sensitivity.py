@@ -16,7 +16,7 @@ from edsr_int8.quantization.rewrite import fold
 from edsr_int8.quantization.simulate import THREADS, Simulation
 from edsr_int8.quantization.tune import error, targets
 
-CROPS, PATCH, SEED = 8, 32, 0
+CROPS, PATCH, SEED = 4, 32, 0
 
 
 def measure_losses(float_model: Path, histograms: Path, images: Sequence[Path]) -> list[Loss]:
