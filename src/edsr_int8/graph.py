@@ -29,7 +29,7 @@ def rebuild(model: ModelProto, *, parameters: Collection[str], metadata: Mapping
     ]
     weights += _restore_biases(nodes, weights, parameters)
     inputs, outputs = [_value(v) for v in graph.input], [_value(v) for v in graph.output]
-    return _checked(assemble(nodes, inputs, outputs, weights, metadata))
+    return checked(assemble(nodes, inputs, outputs, weights, metadata))
 
 
 def uint8_graph(model: ModelProto) -> ModelProto:
@@ -54,7 +54,7 @@ def uint8_graph(model: ModelProto) -> ModelProto:
         [_value(value, TensorProto.UINT8) for value in side] for side in (graph.input, graph.output)
     )
     metadata = {entry.key: entry.value for entry in model.metadata_props}
-    return _checked(assemble(nodes, inputs, outputs, [*graph.initializer, *bounds], metadata))
+    return checked(assemble(nodes, inputs, outputs, [*graph.initializer, *bounds], metadata))
 
 
 def node_names(model: ModelProto, parameters: Collection[str]) -> list[str]:
@@ -129,7 +129,8 @@ def _value(value: ValueInfoProto, kind: int = 0) -> ValueInfoProto:
     return helper.make_tensor_value_info(value.name, kind or tensor.elem_type, shape)
 
 
-def _checked(model: ModelProto) -> ModelProto:
+def checked(model: ModelProto) -> ModelProto:
+    """`model` itself. onnx.checker.ValidationError where it breaks ONNX's rules."""
     onnx.checker.check_model(model, full_check=True)  # infers shapes, too
     return model
 
@@ -140,10 +141,13 @@ def assemble(
     outputs: Sequence[ValueInfoProto],
     weights: Sequence[TensorProto],
     metadata: Mapping[str, str],
+    *,
+    opset: int = OPSET,
+    ir_version: int = IR_VERSION,
 ) -> ModelProto:
-    """A model of this project's opset, IR version and producer, not checked; equal parts give equal bytes."""
+    """A model of this project's producer, not checked; equal parts give equal bytes."""
     graph = helper.make_graph(nodes, "edsr", inputs, outputs, weights)
-    opsets = [helper.make_opsetid("", OPSET)]
-    model = helper.make_model(graph, producer_name="edsr-int8", ir_version=IR_VERSION, opset_imports=opsets)
+    opsets = [helper.make_opsetid("", opset)]
+    model = helper.make_model(graph, producer_name="edsr-int8", ir_version=ir_version, opset_imports=opsets)
     helper.set_model_props(model, dict(sorted(metadata.items())))
     return model

@@ -12,7 +12,7 @@ from onnx.reference import ReferenceEvaluator
 from edsr_int8.data.images import read_rgb, write_png
 from edsr_int8.errors import InputError
 from edsr_int8.quantization.network import measured, read_network
-from edsr_int8.quantization.observe import observe
+from edsr_int8.quantization.observe import observe, observe_network
 from edsr_int8.quantization.rewrite import fold
 from edsr_int8.quantization.sketch import Sketch, load, percentile
 
@@ -109,3 +109,13 @@ def test_a_whole_photograph_is_seen_as_in_one_piece(
     write_png(tmp_path / "i.png", portrait)
     seen = observed(float_graphs("x4"), [tmp_path / "i.png"], tmp_path / "h.npz")
     assert seen["upsample.1"].counts.sum() == 4 * 32 * portrait.shape[0] * portrait.shape[1] > 2**21
+
+
+def test_tiles_count_what_the_whole_image_holds(float_graphs: Graphs, images: list[Path]) -> None:
+    network = fold(read_network(float_graphs("x1")))
+    whole, tiled = (
+        observe_network(network, measured(network), images, threads=1, tile=tile) for tile in (1024, 23)
+    )
+    for name, seen in whole.items():
+        assert np.array_equal(seen.counts, tiled[name].counts), name
+        assert (seen.low, seen.high) == (tiled[name].low, tiled[name].high)

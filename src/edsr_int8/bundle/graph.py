@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edsr_int8.bundle.config import INPUT, OUTPUT, CardModel
+from edsr_int8.graph import assemble, checked
 
 # The vendor's own exports are of this opset; our operations mean the same in it as in ours.
 OPSET, IR_VERSION = 13, 7
@@ -51,8 +51,5 @@ def _model(nodes: list[NodeProto], constants: list[TensorProto], card: CardModel
         helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, factor * height, factor * width])
         for name, factor in ((INPUT, 1), (OUTPUT, card.scale))
     )
-    graph = helper.make_graph(nodes, "edsr", [source], [target], constants)
-    opsets = [helper.make_opsetid("", OPSET)]
-    model = helper.make_model(graph, producer_name="edsr-int8", ir_version=IR_VERSION, opset_imports=opsets)
-    onnx.checker.check_model(model, full_check=True)  # infers shapes, too
-    return model
+    model = assemble(nodes, [source], [target], constants, {}, opset=OPSET, ir_version=IR_VERSION)
+    return checked(model)
