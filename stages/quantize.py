@@ -1,4 +1,4 @@
-"""build/<model>/export and its histograms -> build/<model>/<precision>: the ONNX that ships, its ranges."""
+"""build/<model>/export, histograms, weights -> build/<model>/<precision>: the ONNX that ships, its ranges."""
 
 from edsr_int8 import layout
 from edsr_int8.errors import InputError
@@ -17,9 +17,15 @@ def quantize(params: Params, model: str, precision: str) -> None:
         write_json(out / "ranges.json", {})
         return
     try:
-        histograms, prepared = layout.histograms(model), layout.tuned(model, precision)
-        ranges = preparation(wanted).ranges
-        quantize_network(graphs / "float.onnx", histograms, out, ranges=ranges, prepared=prepared)
+        quantize_network(
+            graphs / "float.onnx",
+            layout.histograms(model),
+            out,
+            ranges=preparation(wanted).ranges,
+            share=wanted.share,
+            rounded=layout.rounded(model) if wanted.gptq else None,
+            prepared=layout.tuned(model, precision),
+        )
     except InputError as error:
         raise InputError(f"precisions.{precision}: {error}") from None
 

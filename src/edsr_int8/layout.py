@@ -13,7 +13,7 @@ RANDOM_START = Path("data/weights/random")  # names no weights: DVC wants a file
 # Names that a model, precision or target row may not take: their folders would be the pipeline's own.
 RESERVED_MODELS = (
     *("agreement", "bundle", "curves", "datasets", "histograms", "partial", "probe"),
-    *("sample", "scores", "selected", "sensitivity", "timings", "training"),
+    *("rounded", "sample", "scores", "selected", "sensitivity", "timings", "training"),
 )
 RESERVED_PRECISIONS = ("export", "images", "network")
 RESERVED_TARGETS = ("tune",)
@@ -63,6 +63,11 @@ def images(model: str) -> Path:
 def histograms(model: str) -> Path:
     """Of every activation of the float network over the calibration images."""
     return BUILD / "histograms" / f"{model}.npz"
+
+
+def rounded(model: str) -> Path:
+    """Weights of the folded network on their int8 grids, rounded by what calibration shows."""
+    return BUILD / "rounded" / f"{model}.npz"
 
 
 def sensitivity(model: str) -> Path:

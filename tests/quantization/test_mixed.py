@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edsr_int8.errors import InputError
-from edsr_int8.quantization.mixed import conv_macs, named_layers, shares, within_budget
+from edsr_int8.quantization.mixed import conv_macs, named_layers, rounded, shares, within_budget
 from edsr_int8.quantization.network import Network, Sum
 
 Networks = Callable[[str], Network]
@@ -34,7 +34,7 @@ def test_shares_by_hand(networks: Networks) -> None:
 def test_budget_is_never_exceeded(networks: Networks, budget: float, seed: int) -> None:
     network = networks("six")
     losses = {name: float((seed * 7919 + i * 104729) % 997) for i, name in enumerate(conv_macs(network))}
-    chosen = within_budget(network, losses, budget)
+    chosen = within_budget(network, {}, losses, budget)
     assert shares(network, chosen)[0] <= budget * (1 + 1e-9)
     assert {layer.name for layer in network.layers if isinstance(layer, Sum)} <= chosen
 
@@ -44,9 +44,29 @@ def test_most_loss_for_its_work_comes_first(networks: Networks) -> None:
     macs = conv_macs(network)
     losses = {name: 2.0 * count for name, count in macs.items()} | {"head": 3.0 * macs["head"]}
     losses["tail"] = 100.0  # the largest loss of the small ones, the least for its work
-    chosen = within_budget(network, losses, (macs["head"] + macs["body_end"]) / sum(macs.values()))
+    chosen = within_budget(network, {}, losses, (macs["head"] + macs["body_end"]) / sum(macs.values()))
     assert "head" in chosen and "tail" not in chosen
-    assert within_budget(network, losses, 1) >= set(macs)
+    assert within_budget(network, {}, losses, 1) >= set(macs)
+
+
+def test_a_tensor_is_lost_until_all_who_touch_it_are_float(networks: Networks) -> None:
+    """Behind sums in float, body.0.conv2's own output needs only body.0.conv2 to be float, but
+    upsample.0's is read by tail too, through a shuffle."""
+    network = networks("six")
+    sums = {"body.0.conv2.add", "body_end.add"}
+    assert rounded(network, sums | {"body.0.conv2"}) == [
+        "head", "body.0.conv1", "body.0.conv2.add", "body_end", "body_end.add", "upsample.0",
+    ]  # fmt: skip
+    assert "upsample.0" in rounded(network, sums | {"upsample.0"})
+    assert "upsample.0" not in rounded(network, sums | {"upsample.0", "tail"})
+    assert "body_end.add" not in rounded(network, sums | {"upsample.0"})
+
+
+def test_the_loss_of_what_a_convolution_reads_counts(networks: Networks) -> None:
+    network, macs = networks("six"), conv_macs(networks("six"))
+    nothing = dict.fromkeys(macs, 0.0)
+    budget = macs["upsample.0"] / sum(macs.values())
+    assert "upsample.0" in within_budget(network, {"body_end.add": 1.0}, nothing, budget)
 
 
 def test_patterns_name_convolutions_and_sums(networks: Networks) -> None:

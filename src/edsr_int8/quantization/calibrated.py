@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from edsr_int8.errors import InputError
-from edsr_int8.quantization.network import Network, measured
+from edsr_int8.quantization.network import Network, Sum, measured
 from edsr_int8.quantization.options import Ranges
 from edsr_int8.quantization.ranges import Grid, choose_all, grid
 from edsr_int8.quantization.sketch import load
@@ -16,3 +16,14 @@ def calibrated_grids(network: Network, histograms: Path, ranges: Ranges) -> dict
         raise InputError(f"{histograms}: has no tensor {missing[0]}; run observe again")
     chosen = choose_all({name: sketches[name] for name in measured(network)}, ranges)
     return {name: grid(*ends) for name, ends in chosen.items()}
+
+
+def shared_grids(network: Network) -> dict[str, str]:
+    """The last residual sum's terms take its grid: then adding them rounds nothing.
+
+    Right there because both reach as far as the sum does. Inside the trunk they do not: what a block
+    adds is small, and would get a grid too coarse.
+    """
+    sums = [layer for layer in network.layers if isinstance(layer, Sum)]
+    known = measured(network)
+    return {name: sums[-1].name for name in sums[-1].inputs if name in known} if sums else {}

@@ -34,11 +34,9 @@ def decibels(mse: float) -> float:
     return min(IDENTICAL_DB, 10 * log10(PEAK**2 / max(mse, 1e-12)))
 
 
-def layer_losses(losses: Iterable[Loss]) -> dict[str, float]:
-    """Convolution -> mean squared error of rounding its weights, plus that of rounding its output."""
-    alone = {(loss.name, loss.kind): loss.alone_mse for loss in losses}
-    convolutions = [name for name, kind in alone if kind == "weights"]
-    return {name: alone[name, "weights"] + alone.get((name, "tensor"), 0.0) for name in convolutions}
+def alone(losses: Iterable[Loss], kind: str) -> dict[str, float]:
+    """Name -> mean squared error of rounding it alone, of the rows of one `kind`."""
+    return {loss.name: loss.alone_mse for loss in losses if loss.kind == kind}
 
 
 def write_losses(path: Path, losses: Iterable[Loss]) -> None:

@@ -1,12 +1,21 @@
 """Mixed precision: which layers stay in float, and what share of the work that is."""
 
 import fnmatch
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from edsr_int8.errors import InputError
-from edsr_int8.quantization.losses import layer_losses, read_losses
-from edsr_int8.quantization.network import Conv, Layer, Network, Sum, read_network, resolutions
+from edsr_int8.quantization.losses import alone, read_losses
+from edsr_int8.quantization.network import (
+    Conv,
+    Layer,
+    Network,
+    Shuffle,
+    Sum,
+    measured,
+    read_network,
+    resolutions,
+)
 from edsr_int8.quantization.rewrite import fold
 
 INT8_BYTES, FLOAT_BYTES = 1, 4
@@ -19,7 +28,8 @@ def floats_of(float_model: Path, losses: Path, patterns: Sequence[str], budget: 
     network = fold(read_network(float_model))
     if patterns:
         return named_layers(network, patterns)
-    return within_budget(network, layer_losses(read_losses(losses)), budget)
+    found = read_losses(losses)
+    return within_budget(network, alone(found, "tensor"), alone(found, "weights"), budget)
 
 
 def named_layers(network: Network, patterns: Sequence[str]) -> frozenset[str]:
@@ -33,21 +43,47 @@ def named_layers(network: Network, patterns: Sequence[str]) -> frozenset[str]:
     return frozenset(found)
 
 
-def within_budget(network: Network, losses: Mapping[str, float], budget: float) -> frozenset[str]:
+def within_budget(
+    network: Network, tensors: Mapping[str, float], weights: Mapping[str, float], budget: float
+) -> frozenset[str]:
     """The layers whose rounding costs the picture most for their work, up to a `budget` share of all MACs.
 
+    `tensors` and `weights`: what rounding a tensor, or a convolution's weights, costs alone, in any unit.
     Sums come first: in float they cost no multiplication, as the convolutions around them still read
-    and give int8. Then the convolutions with the largest loss for their MACs, where `losses` is what
-    rounding a convolution's weights and its output alone costs, in any unit.
+    and give int8. Then, one at a time, the convolution that takes away most loss for its MACs, with
+    those before it in float: its weights', and that of the tensors that nobody rounds any more.
     """
     macs = conv_macs(network)
-    chosen = {layer.name for layer in network.layers if isinstance(layer, Sum)}
+    chosen = frozenset(layer.name for layer in network.layers if isinstance(layer, Sum))
     left = budget * sum(macs.values())
-    for name in sorted(macs, key=lambda name: (-losses[name] / macs[name], name)):
-        if macs[name] <= left:
-            chosen.add(name)
-            left -= macs[name]
-    return frozenset(chosen)
+
+    def loss(floats: frozenset[str]) -> float:
+        of_tensors = sum(tensors.get(name, 0.0) for name in rounded(network, floats))
+        return of_tensors + sum(weights[name] for name in macs if name not in floats)
+
+    while fitting := [name for name in macs if name not in chosen and macs[name] <= left]:
+        best = min(fitting, key=lambda name: ((loss(chosen | {name}) - loss(chosen)) / macs[name], name))
+        chosen |= {best}
+        left -= macs[best]
+    return chosen
+
+
+def rounded(network: Network, floats: Collection[str]) -> list[str]:
+    """The measured tensors that int8 codes stand for anywhere: given by an int8 layer, or read by one."""
+    return [
+        name
+        for name in measured(network)
+        if name not in floats or any(reader not in floats for reader in _conv_readers(network, name))
+    ]
+
+
+def _conv_readers(network: Network, name: str) -> Iterator[str]:
+    """Convolutions that read the tensor `name`, as it is or shuffled."""
+    for layer in (x for x in network.layers if name in x.inputs):
+        if isinstance(layer, Conv):
+            yield layer.name
+        elif isinstance(layer, Shuffle):
+            yield from _conv_readers(network, layer.name)
 
 
 def conv_macs(network: Network) -> dict[str, float]:

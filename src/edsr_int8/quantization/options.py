@@ -48,12 +48,13 @@ class Preparation:
     mix: bool = False
     even: bool = False
     share: bool = False
+    gptq: bool = False
     bias_correction: bool = False
     tuning: Tuning = field(default_factory=Tuning)
 
     @property
     def needed(self) -> bool:
-        """Whether there is anything to do that needs a forward pass or changes more than ranges."""
-        asked = self.mix or self.even or self.share or self.bias_correction or self.tuning.steps
+        """Whether there is anything to do that takes forward passes for this row alone."""
+        asked = self.mix or self.even or self.bias_correction or self.tuning.steps
         methods = {self.ranges.method, *(override.ranges for override in self.ranges.overrides)}
         return bool(asked) or "search" in methods

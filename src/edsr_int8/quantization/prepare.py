@@ -8,10 +8,11 @@ import torch
 from edsr_int8.files import write_csv
 from edsr_int8.quantization import tuned
 from edsr_int8.quantization.basis import even_out
-from edsr_int8.quantization.calibrated import calibrated_grids
+from edsr_int8.quantization.calibrated import calibrated_grids, shared_grids
 from edsr_int8.quantization.correct import correct_biases
 from edsr_int8.quantization.crops import Crops, cut_crops
-from edsr_int8.quantization.network import Network, Sum, measured, read_network
+from edsr_int8.quantization.gptq import gptq
+from edsr_int8.quantization.network import Network, measured, read_network
 from edsr_int8.quantization.observe import observe_network
 from edsr_int8.quantization.options import Preparation
 from edsr_int8.quantization.ranges import Grid, choose_all, grid, method_of
@@ -47,13 +48,18 @@ def prepare(
         floats=floats,
         shared=shared_grids(network) if options.share else {},
     )
+    if options.gptq:  # rounds them at the end; until then they learn what rounding the tensors asks of them
+        simulation.layers = frozenset()
     own = [name for name in measured(network) if name not in simulation.shared]
     searched = [name for name in own if method_of(name, options.ranges)[0] == "search"]
     search_ranges(simulation, searched, crops.training[:STATISTICS_CROPS])
     if options.bias_correction:
         correct_biases(simulation, crops.training)
     curve = tune(simulation, crops, options.tuning) if options.tuning.steps else []
-    tuned.save(out, *simulation.result(), sorted(floats))
+    network, grids = simulation.result()
+    if options.gptq:
+        network = gptq(network, crops.training, floats)
+    tuned.save(out, network, grids, sorted(floats))
     _write_curve(out / "curve.csv", curve)
 
 
@@ -74,17 +80,6 @@ def _grids(
         return calibrated_grids(network, histograms, options.ranges)
     sketches = observe_network(network, measured(network), images)
     return {name: grid(*ends) for name, ends in choose_all(sketches, options.ranges).items()}
-
-
-def shared_grids(network: Network) -> dict[str, str]:
-    """The last residual sum's terms take its grid: then adding them rounds nothing.
-
-    Right there because both reach as far as the sum does. Inside the trunk they do not: what a block
-    adds is small, and would get a grid too coarse.
-    """
-    sums = [layer for layer in network.layers if isinstance(layer, Sum)]
-    known = measured(network)
-    return {name: sums[-1].name for name in sums[-1].inputs if name in known} if sums else {}
 
 
 def write_nothing(out: Path) -> None:

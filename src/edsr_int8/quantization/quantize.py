@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edsr_int8.files import atomic, write_json
 from edsr_int8.quantization import tuned
-from edsr_int8.quantization.calibrated import calibrated_grids
+from edsr_int8.quantization.calibrated import calibrated_grids, shared_grids
 from edsr_int8.quantization.mixed import shares
 from edsr_int8.quantization.network import (
     IMAGE,
@@ -22,13 +22,20 @@ from edsr_int8.quantization.rewrite import fold
 
 
 def quantize(
-    float_model: Path, histograms: Path, out: Path, *, ranges: Ranges = CARD, prepared: Path | None = None
+    float_model: Path,
+    histograms: Path,
+    out: Path,
+    *,
+    ranges: Ranges = CARD,
+    share: bool = False,
+    rounded: Path | None = None,
+    prepared: Path | None = None,
 ) -> None:
     """Write `out`/model.onnx, uint8 in and out, and `out`/ranges.json: what was chosen for each tensor.
 
-    Weights and grids are those of the folder `prepared`, where `tune` left some; else the grids come
-    off `histograms` as `ranges` says. Equal inputs give equal bytes. InputError where `histograms` are
-    not those of `float_model`.
+    Weights and grids are those of the folder `prepared`, where `tune` left some. Else the grids come
+    off `histograms` as `ranges` and `share` say, and the weights from the file `rounded`, if any.
+    Equal inputs give equal bytes. InputError where `histograms` are not those of `float_model`.
     """
     network = fold(read_network(float_model))
     floats: frozenset[str] = frozenset()
@@ -36,6 +43,10 @@ def quantize(
         network, chosen, floats = tuned.load(prepared, network)
     else:
         chosen = calibrated_grids(network, histograms, ranges)
+        if share:
+            chosen |= {name: chosen[owner] for name, owner in shared_grids(network).items()}
+        if rounded:
+            network = tuned.load_weights(rounded, network)
     options = {"precision": "mixed" if floats else "int8", "ranges": ranges.method}
     options |= {"percentile": f"{ranges.percentile:g}"}
     if floats:

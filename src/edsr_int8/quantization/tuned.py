@@ -1,4 +1,4 @@
-"""What `tune` hands to `quantize`: rewritten weights, grids, and which layers stay in float."""
+"""What `round` and `tune` hand to `quantize`: weights, and of `tune` grids and which layers stay in float."""
 
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -13,31 +13,46 @@ from edsr_int8.quantization.network import Conv, Network
 from edsr_int8.quantization.ranges import Grid
 
 WEIGHTS, GRIDS = "weights.npz", "grids.json"
+DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)  # what reading a damaged file raises
 
 
-def save(folder: Path, network: Network, grids: Mapping[str, Grid], floats: Sequence[str]) -> None:
-    """Write `folder`/weights.npz and grids.json; equal values give equal bytes."""
+def save_weights(path: Path, network: Network) -> None:
+    """Write weights and biases of a network; equal values give equal bytes."""
     arrays: dict[str, np.ndarray] = {}
     for conv in (layer for layer in network.layers if isinstance(layer, Conv)):
         arrays |= {f"{conv.name}.weight": conv.weight, f"{conv.name}.bias": conv.bias}
-    with atomic(folder / WEIGHTS) as temporary:
+    with atomic(path) as temporary:
         np.savez(temporary, allow_pickle=False, **arrays)
-    scales = {name: {"scale": grid.scale, "zero_point": grid.zero_point} for name, grid in grids.items()}
-    write_json(folder / GRIDS, {"grids": scales, "floats": sorted(floats)})
 
 
-def load(folder: Path, network: Network) -> tuple[Network, dict[str, Grid], frozenset[str]]:
-    """The folded `network` with the weights of `folder`, its grids, and the layers that stay in float."""
+def load_weights(path: Path, network: Network) -> Network:
+    """The folded `network` with the weights that `save_weights` wrote. InputError: they cannot be read."""
     try:
-        with np.load(folder / WEIGHTS, allow_pickle=False) as arrays:
+        with np.load(path, allow_pickle=False) as arrays:
             layers = tuple(
                 replace(layer, weight=arrays[f"{layer.name}.weight"], bias=arrays[f"{layer.name}.bias"])
                 if isinstance(layer, Conv)
                 else layer
                 for layer in network.layers
             )
+    except DAMAGED as error:
+        raise InputError(f"{path}: not what round or tune writes ({error}); run it again") from None
+    return replace(network, layers=layers)
+
+
+def save(folder: Path, network: Network, grids: Mapping[str, Grid], floats: Sequence[str]) -> None:
+    """Write `folder`/weights.npz and grids.json; equal values give equal bytes."""
+    save_weights(folder / WEIGHTS, network)
+    scales = {name: {"scale": grid.scale, "zero_point": grid.zero_point} for name, grid in grids.items()}
+    write_json(folder / GRIDS, {"grids": scales, "floats": sorted(floats)})
+
+
+def load(folder: Path, network: Network) -> tuple[Network, dict[str, Grid], frozenset[str]]:
+    """The folded `network` with the weights of `folder`, its grids, and the layers that stay in float."""
+    network = load_weights(folder / WEIGHTS, network)
+    try:
         found = read_json(folder / GRIDS)
         grids = {name: Grid(entry["scale"], entry["zero_point"]) for name, entry in found["grids"].items()}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise InputError(f"{folder}: not what tune writes ({error}); run it again") from None
-    return replace(network, layers=layers), grids, frozenset(found["floats"])
+    return network, grids, frozenset(found["floats"])

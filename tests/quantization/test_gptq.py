@@ -1,0 +1,110 @@
+"""GPTQ: on the grid, better than nearest rounding where inputs go together, equal where they do not."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from edsr_int8.data.images import write_png
+from edsr_int8.errors import InputError
+from edsr_int8.quantization.gptq import gptq, on_grid, round_network, second_moment
+from edsr_int8.quantization.network import Conv, Network, read_network
+from edsr_int8.quantization.rewrite import fold
+from edsr_int8.quantization.simulate import Simulation
+from edsr_int8.quantization.tuned import load_weights
+from edsr_int8.quantization.weights import round_conv
+
+Networks = Callable[[str], Network]
+Graphs = Callable[[str], Path]
+
+
+def nearest(weight: torch.Tensor) -> torch.Tensor:
+    step = weight.abs().amax(dim=1, keepdim=True) / 127
+    return (weight / step).round() * step
+
+
+def test_smooth_input_loses_far_less_than_by_nearest_rounding() -> None:
+    random = torch.Generator().manual_seed(0)
+    weights = torch.randn(200, 18, generator=random, dtype=torch.float64)
+    common = torch.randn(1, 500, generator=random, dtype=torch.float64)
+    inputs = common + 0.1 * torch.randn(18, 500, generator=random, dtype=torch.float64)
+    ours, theirs = (
+        ((found - weights) @ inputs).square().mean()
+        for found in (on_grid(weights, inputs @ inputs.T / 500), nearest(weights))
+    )
+    assert ours < 0.2 * theirs
+
+
+def test_of_independent_inputs_each_weight_goes_to_the_nearest() -> None:
+    weight = torch.randn(5, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(on_grid(weight, torch.eye(12, dtype=torch.float64)), nearest(weight))
+
+
+@pytest.mark.parametrize("moment", [torch.zeros(8, 8), torch.ones(8, 8), torch.diag(torch.arange(8.0))])
+def test_inputs_that_say_nothing_are_no_trouble(moment: torch.Tensor) -> None:
+    weight = torch.randn(3, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    weight[1] = 0
+    found = on_grid(weight, moment.double())
+    assert torch.isfinite(found).all() and not found[1].any()
+    assert ((found - weight).abs() <= 8 * weight.abs().amax(dim=1, keepdim=True) / 127).all()
+
+
+def test_second_moment_by_hand() -> None:
+    value = torch.arange(2 * 2 * 3 * 4, dtype=torch.float32).reshape(2, 2, 3, 4)
+    windows = torch.cat([functional.unfold(one[None], 3)[0] for one in value], dim=1).double()
+    torch.testing.assert_close(second_moment(value, (3, 3)), windows @ windows.T / windows.shape[1])
+
+
+def test_the_graph_keeps_the_codes(networks: Networks, crops: torch.Tensor) -> None:
+    """Rounding to the nearest, as the graph does it, changes nothing that GPTQ chose."""
+    for conv in (x for x in gptq(networks("six"), crops).layers if isinstance(x, Conv)):
+        integers = round_conv(conv, 0.5)
+        np.testing.assert_allclose(
+            integers.weight * integers.scales.reshape(-1, 1, 1, 1), conv.weight, atol=1e-6
+        )
+
+
+@torch.no_grad()
+def test_the_picture_is_nearer_than_with_nearest_rounding(networks: Networks, crops: torch.Tensor) -> None:
+    network, images = networks("six"), crops.float()
+    wanted = Simulation(network, {})(images, exact=True)
+    errors = [
+        (Simulation(each, {})(images) - wanted).square().mean() for each in (gptq(network, crops), network)
+    ]
+    assert errors[0] < errors[1]
+
+
+def test_layers_in_float_are_left_alone(networks: Networks, crops: torch.Tensor) -> None:
+    network = networks("six")
+    after = gptq(network, crops, floats={"tail"})
+    same = {a.name for a, b in zip(network.layers, after.layers, strict=True) if a is b}
+    assert "tail" in same and "head" not in same
+
+
+def test_equal_bytes_and_what_quantize_reads(
+    float_graphs: Graphs, tmp_path: Path, portrait: np.ndarray
+) -> None:
+    write_png(tmp_path / "images/i.png", portrait)
+    images = sorted((tmp_path / "images").iterdir())
+    for name in ("a.npz", "b.npz"):
+        round_network(float_graphs("x1"), images, tmp_path / name)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    network = fold(read_network(float_graphs("x1")))
+    conv, before = (x.layers[1] for x in (load_weights(tmp_path / "a.npz", network), network))
+    assert isinstance(conv, Conv) and isinstance(before, Conv)
+    assert (conv.weight != before.weight).any() and (conv.bias == before.bias).all()
+
+
+@pytest.mark.parametrize("damage", [b"", b"not a zip file"])
+def test_damaged_weights_are_refused(float_graphs: Graphs, tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / "w.npz").write_bytes(damage)
+    with pytest.raises(InputError, match=r"w\.npz: not what round or tune writes"):
+        load_weights(tmp_path / "w.npz", fold(read_network(float_graphs("x1"))))
+
+
+def test_no_image_is_refused(float_graphs: Graphs, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no calibration images"):
+        round_network(float_graphs("x1"), [], tmp_path / "w.npz")
