@@ -4,7 +4,7 @@
         [--networks r8f64x2,mobile_f32b5x2] [--sets Set5,DIV2K_valid_crops] [--images 50]
         [--contenders int8,nncf,...] [--builds FOLDER [--reuse int8_tuned,...]]
 
-Ours are the int8 rows of presets/quality.yaml, or of OURS where there is no such file. All are calibrated on
+Ours are the int8 rows of presets/quality.yaml. All are calibrated on
 the same photographs of BSD100, halved, and scored in onnxruntime on sets that none has seen: RGB, two pixels
 shaved, outputs clipped and rounded to uint8. Tuning takes minutes to half an hour a network on 2 cores.
 --builds keeps every build as FOLDER/<network>/<contender>/model.onnx; --reuse takes those named from there.
@@ -33,7 +33,8 @@ from edsr_int8.data.bicubic import reduce
 from edsr_int8.data.images import read_rgb
 from edsr_int8.metrics.protocols import PROTOCOLS, scored_pixels
 from edsr_int8.metrics.psnr import psnr_db
-from edsr_int8.params import Precision, Tuning, load
+from edsr_int8.params import Precision, load
+from edsr_int8.quantization.gptq import round_network
 from edsr_int8.quantization.losses import write_losses
 from edsr_int8.quantization.mixed import floats_of
 from edsr_int8.quantization.observe import observe
@@ -43,26 +44,16 @@ from edsr_int8.quantization.sensitivity import measure_losses
 
 SCALE = 2
 PRESET = ROOT / "presets/quality.yaml"
-BEST = Precision(
-    "int8", "search", mix=True, even=True, share=True, bias_correction=True, tuning=Tuning(steps=4000)
-)
-OURS = {
-    "int8": Precision("int8", "percentile", 99.999),
-    "int8_tuned": BEST,
-    "int8_mixed": Precision(**{**vars(BEST), "budget": 0.15}),
-}
 # From a float graph and images to an int8 build.
 Quantizer = Callable[[Path, Sequence[Path], Path], None]
 
 
 def our_rows() -> dict[str, Precision]:
-    if not PRESET.exists():
-        return OURS
     return {name: row for name, row in load(PRESET).precisions.items() if row.dtype == "int8"}
 
 
 def ours(row: Precision, graph: Path, images: Sequence[Path], out: Path) -> None:
-    """What the stages observe, sensitivity, tune and quantize make of a precision row."""
+    """What the stages observe, round, sensitivity, tune and quantize make of a precision row."""
     wanted, folder = preparation(row), out.parent
     histograms, losses, prepared = folder / "histograms.npz", folder / "losses.csv", folder / "tune"
     observe(graph, images, histograms)
@@ -71,7 +62,13 @@ def ours(row: Precision, graph: Path, images: Sequence[Path], out: Path) -> None
     floats = floats_of(graph, losses, row.float_layers, row.budget)
     if wanted.needed or floats:
         prepare(graph, histograms, images, prepared, wanted, floats)
-    quantize(graph, histograms, folder, ranges=wanted.ranges, prepared=prepared)
+    rounded = folder / "rounded.npz" if wanted.gptq else None
+    if rounded:
+        round_network(graph, images, rounded)
+    quantize(
+        graph, histograms, folder,
+        ranges=wanted.ranges, share=wanted.share, rounded=rounded, prepared=prepared,
+    )  # fmt: skip
 
 
 def contenders() -> dict[str, Quantizer]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edsr_int8.errors import InputError
 from edsr_int8.quantization.mixed import conv_macs, named_layers, rounded, shares, within_budget
-from edsr_int8.quantization.network import Network, Sum
+from edsr_int8.quantization.network import Network, Sum, measured
 
 Networks = Callable[[str], Network]
 
@@ -49,17 +49,18 @@ def test_most_loss_for_its_work_comes_first(networks: Networks) -> None:
     assert within_budget(network, {}, losses, 1) >= set(macs)
 
 
-def test_a_tensor_is_lost_until_all_who_touch_it_are_float(networks: Networks) -> None:
-    """Behind sums in float, body.0.conv2's own output needs only body.0.conv2 to be float, but
-    upsample.0's is read by tail too, through a shuffle."""
+def test_who_reads_a_tensor_rounded(networks: Networks) -> None:
+    """Sums read whole what a float layer gives; tail reads upsample.0 through a shuffle."""
     network = networks("six")
     sums = {"body.0.conv2.add", "body_end.add"}
-    assert rounded(network, sums | {"body.0.conv2"}) == [
-        "head", "body.0.conv1", "body.0.conv2.add", "body_end", "body_end.add", "upsample.0",
-    ]  # fmt: skip
-    assert "upsample.0" in rounded(network, sums | {"upsample.0"})
-    assert "upsample.0" not in rounded(network, sums | {"upsample.0", "tail"})
-    assert "body_end.add" not in rounded(network, sums | {"upsample.0"})
+    assert rounded(network, ()) == dict.fromkeys(measured(network), 1)
+    assert rounded(network, sums | {"head", "body_end"}) == {
+        "head": 1 / 3, "body.0.conv1": 1, "body.0.conv2": 1, "body.0.conv2.add": 0,
+        "body_end": 0, "body_end.add": 1, "upsample.0": 1,
+    }  # fmt: skip
+    assert rounded(network, sums | {"upsample.0"})["upsample.0"] == 1
+    assert rounded(network, sums | {"upsample.0", "tail"})["upsample.0"] == 0
+    assert rounded(network, sums | {"upsample.0"})["body_end.add"] == 0
 
 
 def test_the_loss_of_what_a_convolution_reads_counts(networks: Networks) -> None:

@@ -25,7 +25,7 @@ from edsr_int8.quantization.tune import error, targets, tune
 Networks = Callable[[str], Network]
 Grids = Callable[[str], dict[str, Grid]]
 BUDGET = Tuning(steps=3, batch=2, crops=8)
-ALL = Preparation(CARD, mix=True, even=True, share=True, bias_correction=True, tuning=BUDGET)
+ALL = Preparation(CARD, mix=True, even=True, share=True, gptq=True, bias_correction=True, tuning=BUDGET)
 
 
 def test_corrected_biases_leave_the_target_alone(

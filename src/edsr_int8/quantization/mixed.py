@@ -51,14 +51,15 @@ def within_budget(
     `tensors` and `weights`: what rounding a tensor, or a convolution's weights, costs alone, in any unit.
     Sums come first: in float they cost no multiplication, as the convolutions around them still read
     and give int8. Then, one at a time, the convolution that takes away most loss for its MACs, with
-    those before it in float: its weights', and that of the tensors that nobody rounds any more.
+    those before it in float: its weights', and that of tensors, by how many of their readers need not
+    read them rounded any more.
     """
     macs = conv_macs(network)
     chosen = frozenset(layer.name for layer in network.layers if isinstance(layer, Sum))
     left = budget * sum(macs.values())
 
     def loss(floats: frozenset[str]) -> float:
-        of_tensors = sum(tensors.get(name, 0.0) for name in rounded(network, floats))
+        of_tensors = sum(share * tensors.get(name, 0.0) for name, share in rounded(network, floats).items())
         return of_tensors + sum(weights[name] for name in macs if name not in floats)
 
     while fitting := [name for name in macs if name not in chosen and macs[name] <= left]:
@@ -68,22 +69,26 @@ def within_budget(
     return chosen
 
 
-def rounded(network: Network, floats: Collection[str]) -> list[str]:
-    """The measured tensors that int8 codes stand for anywhere: given by an int8 layer, or read by one."""
-    return [
-        name
-        for name in measured(network)
-        if name not in floats or any(reader not in floats for reader in _conv_readers(network, name))
-    ]
+def rounded(network: Network, floats: Collection[str]) -> dict[str, float]:
+    """Of each measured tensor the share of its readers that read it rounded.
+
+    All do where an int8 layer gives it; else only int8 convolutions do.
+    """
+    shares = {}
+    for name in measured(network):
+        readers = list(_readers(network, name))
+        low = [x for x in readers if name not in floats or (isinstance(x, Conv) and x.name not in floats)]
+        shares[name] = len(low) / len(readers)
+    return shares
 
 
-def _conv_readers(network: Network, name: str) -> Iterator[str]:
-    """Convolutions that read the tensor `name`, as it is or shuffled."""
+def _readers(network: Network, name: str) -> Iterator[Layer]:
+    """Convolutions and sums that read the tensor `name`, as it is or shuffled."""
     for layer in (x for x in network.layers if name in x.inputs):
-        if isinstance(layer, Conv):
-            yield layer.name
-        elif isinstance(layer, Shuffle):
-            yield from _conv_readers(network, layer.name)
+        if isinstance(layer, Shuffle):
+            yield from _readers(network, layer.name)
+        else:
+            yield layer
 
 
 def conv_macs(network: Network) -> dict[str, float]:
