@@ -63,11 +63,14 @@ def gptq(network: Network, crops: Tensor, floats: Collection[str] = ()) -> Netwo
 
 
 def second_moment(value: Tensor, kernel: tuple[int, ...]) -> Tensor:
-    """Mean of x x^T over the windows x of a `kernel`'s size that lie inside `value` (NCHW), in IHW order."""
+    """Mean of x x^T over the windows x of a `kernel`'s size around each pixel of `value` (NCHW), IHW order.
+
+    Padded by zeros as the convolution pads: at an image's border a kernel's weights count one by one.
+    """
     size = value.shape[1] * math.prod(kernel)
     total = torch.zeros(size, size, dtype=torch.float64)
     for one in value:
-        windows = functional.unfold(one, kernel)
+        windows = functional.unfold(one, kernel, padding=tuple(length // 2 for length in kernel))
         total += (windows @ windows.T).double() / windows.shape[1]
     return total / len(value)
 

@@ -63,7 +63,9 @@ def within_budget(
         return of_tensors + sum(weights[name] for name in macs if name not in floats)
 
     while fitting := [name for name in macs if name not in chosen and macs[name] <= left]:
-        best = min(fitting, key=lambda name: ((loss(chosen | {name}) - loss(chosen)) / macs[name], name))
+        before = loss(chosen)
+        saved = {name: (before - loss(chosen | {name})) / macs[name] for name in fitting}
+        best = min(fitting, key=lambda name: (-saved[name], name))
         chosen |= {best}
         left -= macs[best]
     return chosen

@@ -1,5 +1,6 @@
 """All that an int8 build takes forward passes for: rewrites, ranges by the output, corrections, tuning."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from edsr_int8.quantization.rewrite import fold
 from edsr_int8.quantization.search import search_ranges
 from edsr_int8.quantization.simulate import THREADS, Simulation
 from edsr_int8.quantization.statistics import channel_peaks, mix
-from edsr_int8.quantization.tune import Point, tune
+from edsr_int8.quantization.tune import Point, error, targets, tune
 
 STATISTICS_CROPS = 128  # that bases and channel peaks are taken from
 
@@ -34,6 +35,8 @@ def prepare(
     floats: frozenset[str] = frozenset(),
 ) -> None:
     """Write `out`/{weights.npz,grids.json} as tuned.py does, and curve.csv: what tuning gained, step by step.
+
+    With `gptq`, weights learn unrounded and are rounded last, to which the curve's last point belongs.
 
     Equal inputs give equal bytes on one kind of machine. InputError where there are no images.
     """
@@ -59,6 +62,10 @@ def prepare(
     network, grids = simulation.result()
     if options.gptq:
         network = gptq(network, crops.training, floats)
+        if curve:
+            rounded = Simulation(network, grids, floats=floats)
+            left = error(rounded, *targets(simulation, crops.held_out))
+            curve.append(Point(curve[-1].step, math.nan, left))  # with the weights rounded, too
     tuned.save(out, network, grids, sorted(floats))
     _write_curve(out / "curve.csv", curve)
 

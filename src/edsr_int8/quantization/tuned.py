@@ -13,12 +13,13 @@ from edsr_int8.quantization.network import Conv, Network
 from edsr_int8.quantization.ranges import Grid
 
 WEIGHTS, GRIDS = "weights.npz", "grids.json"
+ORIGIN = "weights_sha256"  # in the weights file: of what they were made
 DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)  # what reading a damaged file raises
 
 
 def save_weights(path: Path, network: Network) -> None:
     """Write weights and biases of a network; equal values give equal bytes."""
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, np.ndarray] = {ORIGIN: np.array(_origin(network))}
     for conv in (layer for layer in network.layers if isinstance(layer, Conv)):
         arrays |= {f"{conv.name}.weight": conv.weight, f"{conv.name}.bias": conv.bias}
     with atomic(path) as temporary:
@@ -26,9 +27,13 @@ def save_weights(path: Path, network: Network) -> None:
 
 
 def load_weights(path: Path, network: Network) -> Network:
-    """The folded `network` with the weights that `save_weights` wrote. InputError: they cannot be read."""
+    """The folded `network` with the weights that `save_weights` wrote.
+
+    InputError: they cannot be read, or are another network's.
+    """
     try:
         with np.load(path, allow_pickle=False) as arrays:
+            origin = str(arrays[ORIGIN])
             layers = tuple(
                 replace(layer, weight=arrays[f"{layer.name}.weight"], bias=arrays[f"{layer.name}.bias"])
                 if isinstance(layer, Conv)
@@ -37,7 +42,16 @@ def load_weights(path: Path, network: Network) -> Network:
             )
     except DAMAGED as error:
         raise InputError(f"{path}: not what round or tune writes ({error}); run it again") from None
+    if origin != _origin(network):
+        raise InputError(
+            f"{path}: is of weights {origin:.8}, not {_origin(network):.8}; run round and tune again"
+        )
     return replace(network, layers=layers)
+
+
+def _origin(network: Network) -> str:
+    """The hash of the checkpoint's weights."""
+    return network.metadata.get("weights_sha256", "")
 
 
 def save(folder: Path, network: Network, grids: Mapping[str, Grid], floats: Sequence[str]) -> None:
