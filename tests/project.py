@@ -142,7 +142,9 @@ def tiny_params() -> dict[str, Any]:
         "calibration": {"images": 50},
         "precisions": {
             "fp32": {"dtype": "float32"},
-            "int8": {"dtype": "int8", "ranges": "percentile", "percentile": 99.999},
+            "int8": {
+                "dtype": "int8", "ranges": "percentile", "percentile": 99.999, "share": True, "gptq": True,
+            },
         },
         "targets": {
             "onnxruntime": {

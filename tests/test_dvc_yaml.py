@@ -53,6 +53,7 @@ def test_the_layout_is_the_one_in_dvc_yaml() -> None:
         "export": layout.export("${item.model}"),
         "select": layout.images("${item.model}"),
         "observe": layout.histograms("${item.model}"),
+        "round": layout.rounded("${item.model}"),
         "sensitivity": layout.sensitivity("${item.model}"),
         "tune": layout.curve("${item.model}", "${item.precision}"),
         "quantize": layout.onnx("${item.model}", "${item.precision}"),

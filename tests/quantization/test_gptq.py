@@ -1,20 +1,27 @@
 """GPTQ: on the grid, better than nearest rounding where inputs go together, equal where they do not."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
-from torch.nn import functional
+from onnx import numpy_helper
 
 from edsr_int8.data.images import write_png
 from edsr_int8.errors import InputError
+from edsr_int8.files import read_json
 from edsr_int8.quantization.gptq import gptq, on_grid, round_network, second_moment
 from edsr_int8.quantization.network import Conv, Network, read_network
+from edsr_int8.quantization.observe import observe
+from edsr_int8.quantization.options import CARD, Preparation, Tuning
+from edsr_int8.quantization.prepare import prepare
+from edsr_int8.quantization.quantize import quantize
 from edsr_int8.quantization.rewrite import fold
 from edsr_int8.quantization.simulate import Simulation
-from edsr_int8.quantization.tuned import load_weights
+from edsr_int8.quantization.tuned import load_weights, save_weights
 from edsr_int8.quantization.weights import round_conv
 
 Networks = Callable[[str], Network]
@@ -53,9 +60,21 @@ def test_inputs_that_say_nothing_are_no_trouble(moment: torch.Tensor) -> None:
 
 
 def test_second_moment_by_hand() -> None:
-    value = torch.arange(2 * 2 * 3 * 4, dtype=torch.float32).reshape(2, 2, 3, 4)
-    windows = torch.cat([functional.unfold(one[None], 3)[0] for one in value], dim=1).double()
-    torch.testing.assert_close(second_moment(value, (3, 3)), windows @ windows.T / windows.shape[1])
+    value = np.arange(2 * 2 * 3 * 4, dtype=np.float32).reshape(2, 2, 3, 4)
+    padded = np.pad(value, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))  # N C H W 3 3
+    rows = windows.transpose(0, 2, 3, 1, 4, 5).reshape(-1, 18).astype(np.float64)
+    found = second_moment(torch.from_numpy(value), (3, 3))
+    np.testing.assert_allclose(found, rows.T @ rows / len(rows))
+
+
+@pytest.mark.parametrize("length", [1, 2])
+@pytest.mark.parametrize("name", ["x1", "mdsr"])
+def test_images_smaller_than_a_kernel(
+    networks: Networks, crops: torch.Tensor, name: str, length: int
+) -> None:
+    found = gptq(networks(name), crops[..., :length, :length])
+    assert all(np.isfinite(layer.weight).all() for layer in found.layers if isinstance(layer, Conv))
 
 
 def test_the_graph_keeps_the_codes(networks: Networks, crops: torch.Tensor) -> None:
@@ -96,6 +115,50 @@ def test_equal_bytes_and_what_quantize_reads(
     conv, before = (x.layers[1] for x in (load_weights(tmp_path / "a.npz", network), network))
     assert isinstance(conv, Conv) and isinstance(before, Conv)
     assert (conv.weight != before.weight).any() and (conv.bias == before.bias).all()
+
+
+def test_weights_of_another_network_are_refused(float_graphs: Graphs, tmp_path: Path) -> None:
+    network = fold(read_network(float_graphs("x1")))
+    save_weights(tmp_path / "w.npz", replace(network, metadata={"weights_sha256": "0123456789"}))
+    with pytest.raises(InputError, match=r"w\.npz: is of weights 01234567, not .*; run round and tune again"):
+        load_weights(tmp_path / "w.npz", network)
+
+
+def test_quantize_takes_rounded_weights_and_the_shared_grid(
+    float_graphs: Graphs, tmp_path: Path, portrait: np.ndarray
+) -> None:
+    write_png(tmp_path / "images/i.png", portrait)
+    images, graph = sorted((tmp_path / "images").iterdir()), float_graphs("x1")
+    observe(graph, images, tmp_path / "h.npz", threads=1)
+    round_network(graph, images, tmp_path / "w.npz")
+    quantize(graph, tmp_path / "h.npz", tmp_path, share=True, rounded=tmp_path / "w.npz")
+    ranges = read_json(tmp_path / "ranges.json")
+    assert ranges["head"] == ranges["body_end"] == ranges["body_end.add"]
+    built = {t.name: numpy_helper.to_array(t) for t in onnx.load(tmp_path / "model.onnx").graph.initializer}
+    network = load_weights(tmp_path / "w.npz", fold(read_network(graph)))
+    for conv in (layer for layer in network.layers if isinstance(layer, Conv)):
+        scales = built[f"{conv.name}.weight.scale"].reshape(-1, 1, 1, 1)
+        np.testing.assert_allclose(built[f"{conv.name}.weight"] * scales, conv.weight, atol=1e-6)
+
+
+def test_what_learned_unrounded_is_saved_rounded(
+    float_graphs: Graphs, tmp_path: Path, portrait: np.ndarray
+) -> None:
+    """But layers in float as they learned; and the curve ends with what rounding cost."""
+    write_png(tmp_path / "images/i.png", portrait)
+    images, graph = sorted((tmp_path / "images").iterdir()), float_graphs("x1")
+    options = Preparation(CARD, mix=True, gptq=True, tuning=Tuning(steps=2, batch=2, crops=8))
+    prepare(graph, tmp_path / "none.npz", images, tmp_path, options, frozenset({"tail"}))
+    network = load_weights(tmp_path / "weights.npz", fold(read_network(graph)))
+    on_grids = {
+        conv.name: np.allclose(codes, np.rint(codes), atol=1e-3)
+        for conv in network.layers
+        if isinstance(conv, Conv)
+        for codes in [conv.weight / np.abs(conv.weight).max(axis=(1, 2, 3), keepdims=True) * 127]
+    }
+    assert on_grids == {name: name != "tail" for name in on_grids}
+    last = (tmp_path / "curve.csv").read_text().splitlines()[-2:]
+    assert last[0].startswith("2,") and last[1].startswith("2,nan,")
 
 
 @pytest.mark.parametrize("damage", [b"", b"not a zip file"])

@@ -10,10 +10,10 @@ import torch
 from onnx import ModelProto
 
 from edsr_int8.data.images import write_png
+from edsr_int8.quantization.calibrated import shared_grids
 from edsr_int8.quantization.network import Conv, Network, Sum, measured, read_network
 from edsr_int8.quantization.observe import observe_network
 from edsr_int8.quantization.options import CARD
-from edsr_int8.quantization.prepare import shared_grids
 from edsr_int8.quantization.qdq import qdq_model
 from edsr_int8.quantization.quantize import all_grids
 from edsr_int8.quantization.ranges import Grid, choose_all, grid

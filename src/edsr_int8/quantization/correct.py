@@ -13,9 +13,9 @@ LOOKED_AT = 64  # crops: at 32x32 pixels, 65,536 values for the mean of each cha
 def correct_biases(simulation: Simulation, crops: Tensor) -> None:
     """Set the biases of `simulation` so that on `crops` every convolution gives its float mean per channel.
 
-    One pass, layer by layer: each correction sees those before it (Nagel et al. 2019, section 4.2,
-    https://arxiv.org/abs/1906.04721). Behind a Relu or a clip the mean is that of the clipped values, so
-    there the correction is a first-order one.
+    Of the rounding that is on. One pass, layer by layer: each correction sees those before it (Nagel et
+    al. 2019, section 4.2, https://arxiv.org/abs/1906.04721). Behind a Relu or a clip the mean is that of
+    the clipped values, so there the correction is a first-order one.
     """
     images = crops[:LOOKED_AT].float()
     wanted: dict[str, Tensor] = {}

@@ -36,8 +36,7 @@ def prepare(
 ) -> None:
     """Write `out`/{weights.npz,grids.json} as tuned.py does, and curve.csv: what tuning gained, step by step.
 
-    With `gptq`, weights learn unrounded and are rounded last, to which the curve's last point belongs.
-
+    With `gptq`, weights learn unrounded and are rounded last; the curve's last point has them rounded.
     Equal inputs give equal bytes on one kind of machine. InputError where there are no images.
     """
     torch.set_num_threads(THREADS)
