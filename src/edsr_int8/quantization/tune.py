@@ -27,11 +27,11 @@ FLOOR = 0.01  # grey levels squared, added to a crop's error: far under that of 
 MOMENTS = (0.9, 0.99)  # Adam's
 
 # Learning rates, at the top of the schedule.
-WEIGHT = 0.1  # quantization steps of the layer's weights
+WEIGHT = 0.015  # quantization steps of the layer's weights
 BIAS = 0.02  # steps of the layer's output grid
 SCALE = 4e-3  # natural logarithm of a grid's scale
 ZERO_POINT = 0.1  # codes
-BASIS = 4e-3
+BASIS = 2e-3
 GAIN = 2e-2  # natural logarithm
 
 
