@@ -20,7 +20,7 @@ from edsr_int8.quantization.quantize import quantize
 from edsr_int8.quantization.ranges import Grid
 from edsr_int8.quantization.search import search_ranges
 from edsr_int8.quantization.simulate import Simulation
-from edsr_int8.quantization.tune import error, targets, tune
+from edsr_int8.quantization.tune import error, geometric_error, targets, tune
 
 Networks = Callable[[str], Network]
 Grids = Callable[[str], dict[str, Grid]]
@@ -70,7 +70,7 @@ def test_learning_lowers_the_error_and_ends_in_equal_parameters(
         curve = tune(simulation, Crops(crops[:8], crops[8:]), Tuning(steps=30, batch=4))
         ends.append(simulation.state_dict())
     held_out = [point.held_out_mse for point in curve]
-    kept = error(simulation, *targets(simulation, crops[8:]))
+    kept = geometric_error(simulation, *targets(simulation, crops[8:]))
     assert kept == pytest.approx(min(held_out)) and kept < held_out[0]
     assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
 

@@ -21,7 +21,7 @@ from edsr_int8.quantization.rewrite import fold
 from edsr_int8.quantization.search import search_ranges
 from edsr_int8.quantization.simulate import THREADS, Simulation
 from edsr_int8.quantization.statistics import channel_peaks, mix
-from edsr_int8.quantization.tune import Point, error, targets, tune
+from edsr_int8.quantization.tune import Point, geometric_error, targets, tune
 
 STATISTICS_CROPS = 128  # that bases and channel peaks are taken from
 
@@ -63,7 +63,7 @@ def prepare(
         network = gptq(network, crops.training, floats)
         if curve:
             rounded = Simulation(network, grids, floats=floats)
-            left = error(rounded, *targets(simulation, crops.held_out))
+            left = geometric_error(rounded, *targets(simulation, crops.held_out))
             curve.append(Point(curve[-1].step, math.nan, left))  # with the weights rounded, too
     tuned.save(out, network, grids, sorted(floats))
     _write_curve(out / "curve.csv", curve)
