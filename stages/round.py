@@ -6,10 +6,10 @@ from edsr_int8.quantization.gptq import round_network
 from stages.run import run
 
 
-def round_weights(_: Params, model: str) -> None:
+def round(_: Params, model: str) -> None:
     images = sorted((layout.images(model) / "calibration").rglob("*.png"))
     round_network(layout.export(model) / "float.onnx", images, layout.rounded(model))
 
 
 if __name__ == "__main__":
-    run(round_weights)
+    run(round)
