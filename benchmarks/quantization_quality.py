@@ -56,14 +56,14 @@ def ours(row: Precision, graph: Path, images: Sequence[Path], out: Path) -> None
     """What the stages observe, round, sensitivity, tune and quantize make of a precision row."""
     wanted, folder = preparation(row), out.parent
     histograms, losses, prepared = folder / "histograms.npz", folder / "losses.csv", folder / "tune"
+    rounded = folder / "rounded.npz" if wanted.gptq else None
     observe(graph, images, histograms)
     if row.budget:
         write_losses(losses, measure_losses(graph, histograms, images))
     floats = floats_of(graph, losses, row.float_layers, row.budget)
     if wanted.needed or floats:
         prepare(graph, histograms, images, prepared, wanted, floats)
-    rounded = folder / "rounded.npz" if wanted.gptq else None
-    if rounded:
+    elif rounded:
         round_network(graph, images, rounded)
     quantize(
         graph, histograms, folder,

@@ -50,6 +50,24 @@ def test_of_independent_inputs_each_weight_goes_to_the_nearest() -> None:
     torch.testing.assert_close(on_grid(weight, torch.eye(12, dtype=torch.float64)), nearest(weight))
 
 
+def test_what_is_left_to_round_is_the_least_squares_answer() -> None:
+    """The definition, by solving for the free weights anew after each rounding; no factor, no recursion."""
+    random = np.random.default_rng(0)
+    weight, inputs = random.normal(size=7), random.normal(size=(7, 7)) @ random.normal(size=(7, 90))
+    moment = inputs @ inputs.T / 90
+    damped = moment + 0.01 * np.diag(moment).mean() * np.eye(7)
+    step, free, wanted = np.abs(weight).max() / 127, np.argsort(-np.diag(moment)), weight.copy()
+    while len(free):
+        first, free = free[0], free[1:]
+        largest = np.abs(weight[first]) == np.abs(weight).max()
+        wanted[first] = weight[first] if largest else np.clip(np.rint(wanted[first] / step), -127, 127) * step
+        fixed = np.setdiff1d(np.arange(7), free)
+        error = damped[np.ix_(free, fixed)] @ (weight - wanted)[fixed]
+        wanted[free] = weight[free] + np.linalg.solve(damped[np.ix_(free, free)], error)
+    found = on_grid(torch.from_numpy(weight)[None], torch.from_numpy(moment))[0]
+    np.testing.assert_allclose(found, wanted, atol=1e-9)
+
+
 @pytest.mark.parametrize("moment", [torch.zeros(8, 8), torch.ones(8, 8), torch.diag(torch.arange(8.0))])
 def test_inputs_that_say_nothing_are_no_trouble(moment: torch.Tensor) -> None:
     weight = torch.randn(3, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)

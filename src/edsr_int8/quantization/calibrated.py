@@ -11,7 +11,7 @@ from edsr_int8.quantization.sketch import load
 
 def calibrated_grids(network: Network, histograms: Path, ranges: Ranges) -> dict[str, Grid]:
     """The grid of every measured tensor. InputError: `histograms` are not those of the folded `network`."""
-    sketches = load(histograms, weights_sha256=network.metadata.get("weights_sha256", ""))
+    sketches = load(histograms, weights_sha256=network.weights_sha256)
     if missing := [name for name in measured(network) if name not in sketches]:
         raise InputError(f"{histograms}: has no tensor {missing[0]}; run observe again")
     chosen = choose_all({name: sketches[name] for name in measured(network)}, ranges)

@@ -48,8 +48,8 @@ def gptq(network: Network, crops: Tensor, floats: Collection[str] = ()) -> Netwo
     def see(name: str, value: Tensor) -> Tensor:
         for conv in (x for x in convs if x.inputs[0] == name):
             weight = torch.from_numpy(conv.weight.astype(np.float64))
-            codes = on_grid(weight.flatten(1), second_moment(value, tuple(weight.shape[2:])))
-            rounded[conv.name] = codes.reshape(weight.shape).numpy()
+            nearby = on_grid(weight.flatten(1), second_moment(value, tuple(weight.shape[2:])))
+            rounded[conv.name] = nearby.reshape(weight.shape).numpy()
         return value
 
     images = crops[:CROPS].float()

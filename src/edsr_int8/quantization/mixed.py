@@ -76,12 +76,12 @@ def rounded(network: Network, floats: Collection[str]) -> dict[str, float]:
 
     All do where an int8 layer gives it; else only int8 convolutions do.
     """
-    shares = {}
+    found = {}
     for name in measured(network):
         readers = list(_readers(network, name))
         low = [x for x in readers if name not in floats or (isinstance(x, Conv) and x.name not in floats)]
-        shares[name] = len(low) / len(readers)
-    return shares
+        found[name] = len(low) / len(readers)
+    return found
 
 
 def _readers(network: Network, name: str) -> Iterator[Layer]:

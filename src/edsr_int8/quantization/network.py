@@ -85,6 +85,11 @@ class Network:
     layers: tuple[Layer, ...]
     metadata: dict[str, str]
 
+    @property
+    def weights_sha256(self) -> str:
+        """Of the checkpoint that it came from; '' where the graph does not say."""
+        return self.metadata.get("weights_sha256", "")
+
 
 def users(layers: Sequence[Layer]) -> Counter[str]:
     """How many layers read each tensor."""

@@ -32,7 +32,7 @@ def observe(float_model: Path, images: Sequence[Path], out: Path, *, threads: in
         raise InputError(f"{out}: there are no calibration images; name a set that has some")
     network = fold(read_network(float_model))
     found = observe_network(network, measured(network), images, threads=threads)
-    save(out, found, weights_sha256=network.metadata.get("weights_sha256", ""))
+    save(out, found, weights_sha256=network.weights_sha256)
 
 
 def observe_network(

@@ -19,7 +19,7 @@ DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)  # what 
 
 def save_weights(path: Path, network: Network) -> None:
     """Write weights and biases of a network; equal values give equal bytes."""
-    arrays: dict[str, np.ndarray] = {ORIGIN: np.array(_origin(network))}
+    arrays: dict[str, np.ndarray] = {ORIGIN: np.array(network.weights_sha256)}
     for conv in (layer for layer in network.layers if isinstance(layer, Conv)):
         arrays |= {f"{conv.name}.weight": conv.weight, f"{conv.name}.bias": conv.bias}
     with atomic(path) as temporary:
@@ -42,16 +42,11 @@ def load_weights(path: Path, network: Network) -> Network:
             )
     except DAMAGED as error:
         raise InputError(f"{path}: not what round or tune writes ({error}); run it again") from None
-    if origin != _origin(network):
+    if origin != network.weights_sha256:
         raise InputError(
-            f"{path}: is of weights {origin:.8}, not {_origin(network):.8}; run round and tune again"
+            f"{path}: is of weights {origin:.8}, not {network.weights_sha256:.8}; run round and tune again"
         )
     return replace(network, layers=layers)
-
-
-def _origin(network: Network) -> str:
-    """The hash of the checkpoint's weights."""
-    return network.metadata.get("weights_sha256", "")
 
 
 def save(folder: Path, network: Network, grids: Mapping[str, Grid], floats: Sequence[str]) -> None:
