@@ -60,14 +60,14 @@ def ours(row: Precision, graph: Path, images: Sequence[Path], out: Path) -> None
     observe(graph, images, histograms)
     if row.budget:
         write_losses(losses, measure_losses(graph, histograms, images))
-    floats = floats_of(graph, losses, row.float_layers, row.budget)
+    floats = floats_of(graph, losses, row.float_layers, row.budget, bypass=row.bypass)
     if wanted.needed or floats:
         prepare(graph, histograms, images, prepared, wanted, floats)
     elif rounded:
-        round_network(graph, images, rounded)
+        round_network(graph, histograms, images, rounded)
     quantize(
         graph, histograms, folder,
-        ranges=wanted.ranges, share=wanted.share, rounded=rounded, prepared=prepared,
+        ranges=wanted.ranges, share=wanted.share, bypass=wanted.bypass, rounded=rounded, prepared=prepared,
     )  # fmt: skip
 
 

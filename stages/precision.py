@@ -6,4 +6,6 @@ from edsr_int8.quantization.options import Preparation, Ranges
 
 def preparation(row: Precision) -> Preparation:
     ranges = Ranges(row.ranges, row.percentile, row.overrides)
-    return Preparation(ranges, row.mix, row.even, row.share, row.gptq, row.bias_correction, row.tuning)
+    return Preparation(
+        ranges, row.mix, row.even, row.share, row.bypass, row.gptq, row.bias_correction, row.tuning
+    )

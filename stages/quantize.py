@@ -23,6 +23,7 @@ def quantize(params: Params, model: str, precision: str) -> None:
             out,
             ranges=preparation(wanted).ranges,
             share=wanted.share,
+            bypass=wanted.bypass,
             rounded=layout.rounded(model) if wanted.gptq else None,
             prepared=layout.tuned(model, precision),
         )

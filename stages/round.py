@@ -8,7 +8,8 @@ from stages.run import run
 
 def round(_: Params, model: str) -> None:
     images = sorted((layout.images(model) / "calibration").rglob("*.png"))
-    round_network(layout.export(model) / "float.onnx", images, layout.rounded(model))
+    graph = layout.export(model) / "float.onnx"
+    round_network(graph, layout.histograms(model), images, layout.rounded(model))
 
 
 if __name__ == "__main__":

@@ -114,11 +114,11 @@ def test_training_row_that_does_not_fit_is_refused(
 
 
 def test_keys_of_the_int8_row_arrive(tmp_path: Path) -> None:
-    keys = {"mix": True, "even": True, "share": True, "gptq": True, "budget": 0.1}
+    keys = {"mix": True, "even": True, "share": True, "bypass": True, "gptq": True, "budget": 0.1}
     keys |= {"tuning": {"steps": 30, "batch": 4}, "overrides": [{"tensors": "head", "ranges": "search"}]}
     found = load(tmp_path, *((f"precisions.int8.{key}", value) for key, value in keys.items()))
     row = found.precisions["int8"]
-    assert (row.mix, row.even, row.share, row.gptq, row.budget) == (True, True, True, True, 0.1)
+    assert (row.mix, row.even, row.share, row.bypass, row.gptq, row.budget) == (*[True] * 5, 0.1)
     assert (row.tuning.steps, row.tuning.batch, row.overrides[0].ranges) == (30, 4, "search")
 
 

@@ -91,6 +91,7 @@ class Precision:
     mix: bool = False  # exact: linear tensors in the channel basis that rounds best
     even: bool = False  # exact: channels inside residual blocks scaled to fill the range
     share: bool = False  # the last residual sum and its terms on one grid
+    bypass: bool = False  # exact: the image goes around the trunk, and the last residual sum goes
     gptq: bool = False  # weights rounded so that later ones make up for earlier ones
     bias_correction: bool = False
     tuning: Tuning = field(default_factory=Tuning)

@@ -126,8 +126,9 @@ def test_equal_bytes_and_what_quantize_reads(
 ) -> None:
     write_png(tmp_path / "images/i.png", portrait)
     images = sorted((tmp_path / "images").iterdir())
+    observe(float_graphs("x1"), images, tmp_path / "h.npz", threads=1)
     for name in ("a.npz", "b.npz"):
-        round_network(float_graphs("x1"), images, tmp_path / name)
+        round_network(float_graphs("x1"), tmp_path / "h.npz", images, tmp_path / name)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
     network = fold(read_network(float_graphs("x1")))
     conv, before = (x.layers[1] for x in (load_weights(tmp_path / "a.npz", network), network))
@@ -148,7 +149,7 @@ def test_quantize_takes_rounded_weights_and_the_shared_grid(
     write_png(tmp_path / "images/i.png", portrait)
     images, graph = sorted((tmp_path / "images").iterdir()), float_graphs("x1")
     observe(graph, images, tmp_path / "h.npz", threads=1)
-    round_network(graph, images, tmp_path / "w.npz")
+    round_network(graph, tmp_path / "h.npz", images, tmp_path / "w.npz")
     quantize(graph, tmp_path / "h.npz", tmp_path, share=True, rounded=tmp_path / "w.npz")
     ranges = read_json(tmp_path / "ranges.json")
     assert ranges["head"] == ranges["body_end"] == ranges["body_end.add"]
@@ -188,4 +189,4 @@ def test_damaged_weights_are_refused(float_graphs: Graphs, tmp_path: Path, damag
 
 def test_no_image_is_refused(float_graphs: Graphs, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no calibration images"):
-        round_network(float_graphs("x1"), [], tmp_path / "w.npz")
+        round_network(float_graphs("x1"), tmp_path / "h.npz", [], tmp_path / "w.npz")

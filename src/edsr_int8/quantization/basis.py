@@ -15,11 +15,13 @@ import numpy as np
 from edsr_int8.quantization.network import (
     IMAGE,
     Conv,
+    Join,
     Layer,
     Network,
     Plane,
     Shuffle,
     Sum,
+    Taps,
     ends_on_image,
 )
 
@@ -41,6 +43,7 @@ def linear_bases(network: Network) -> list[Basis]:
             together |= dict.fromkeys(merged, merged)
     bound = {IMAGE, *ends_on_image(network)}
     bound |= {x.name for x in network.layers if isinstance(x, Conv) and not x.linear}
+    bound |= {x.name for x in network.layers if isinstance(x, Taps | Join)}
     found = dict.fromkeys(frozenset(names) for names in together.values() if not names & bound)
     return list(found)
 
@@ -59,13 +62,16 @@ def change_basis(network: Network, basis: Basis, matrix: np.ndarray) -> Network:
     stays zero under a matrix. LinAlgError where `matrix` has no inverse.
     """
     inverse, phases = np.linalg.inv(matrix), _phases(network)
+    joins = {x.name: x.inputs for x in network.layers if isinstance(x, Join)}
 
     def changed(layer: Layer) -> Layer:
         if not isinstance(layer, Conv):
             return layer
         weight, bias = layer.weight.astype(np.float64), layer.bias.astype(np.float64)
-        if layer.inputs[0] in basis:
-            weight = np.einsum("oihw,ij->ojhw", weight, inverse)
+        sources = joins.get(layer.inputs[0], layer.inputs)
+        if sources[0] in basis:  # of a join, the first channels
+            own, rest = np.split(weight, [len(matrix)], axis=1)
+            weight = np.concatenate([np.einsum("oihw,ij->ojhw", own, inverse), rest], axis=1)
         if layer.name in basis:
             split = (len(matrix), phases.get(layer.name, 1))
             weight = np.einsum("pc,cfihw->pfihw", matrix, weight.reshape(*split, *weight.shape[1:]))

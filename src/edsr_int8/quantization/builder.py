@@ -7,7 +7,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from edsr_int8.graph import assemble
-from edsr_int8.quantization.network import Conv, Plane, Shuffle
+from edsr_int8.quantization.network import Conv, Join, Plane, Shuffle
 
 
 class Builder:
@@ -32,6 +32,9 @@ class Builder:
 
     def shuffle(self, layer: Shuffle, source: str, output: str) -> str:
         return self.node("DepthToSpace", [source], output, layer.name, blocksize=layer.factor, mode="CRD")
+
+    def join(self, layer: Join, sources: Sequence[str], output: str) -> str:
+        return self.node("Concat", sources, output, layer.name, axis=1)
 
     def plane(self, layer: Plane, source: str, output: str, dtype: np.dtype) -> str:
         """Padding along the channels: the cheapest way to a constant channel of the image's own shape."""

@@ -1,12 +1,17 @@
 """Grids off the histograms that `observe` wrote: no forward pass."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from edsr_int8.errors import InputError
+from edsr_int8.quantization.bypass import joined
 from edsr_int8.quantization.network import Network, Sum, measured
-from edsr_int8.quantization.options import Ranges
+from edsr_int8.quantization.options import CARD, Ranges
 from edsr_int8.quantization.ranges import Grid, choose_all, grid
-from edsr_int8.quantization.sketch import load
+from edsr_int8.quantization.sketch import Sketch, load
+
+# Above zero, for the taps' constant plane: at least this much of what there is below.
+ROOM = 1 / 3
 
 
 def calibrated_grids(network: Network, histograms: Path, ranges: Ranges) -> dict[str, Grid]:
@@ -14,7 +19,19 @@ def calibrated_grids(network: Network, histograms: Path, ranges: Ranges) -> dict
     sketches = load(histograms, weights_sha256=network.weights_sha256)
     if missing := [name for name in measured(network) if name not in sketches]:
         raise InputError(f"{histograms}: has no tensor {missing[0]}; run observe again")
-    chosen = choose_all({name: sketches[name] for name in measured(network)}, ranges)
+    return choose_grids(network, {name: sketches[name] for name in measured(network)}, ranges)
+
+
+def choose_grids(network: Network, sketches: Mapping[str, Sketch], ranges: Ranges) -> dict[str, Grid]:
+    """The grids of the tensors of `sketches` by `ranges`.
+
+    A tensor that taps are joined with takes the card's range whatever `ranges` says: the weights that read
+    both depend on it, and a sweep of ranges need not round them anew.
+    """
+    chosen = choose_all(sketches, ranges)
+    if name := joined(network):
+        [(low, high)] = choose_all({name: sketches[name]}, CARD).values()
+        chosen[name] = low, max(high, -low * ROOM)
     return {name: grid(*ends) for name, ends in chosen.items()}
 
 
@@ -22,8 +39,10 @@ def shared_grids(network: Network) -> dict[str, str]:
     """The last residual sum's terms take its grid: then adding them rounds nothing.
 
     Right there because both reach as far as the sum does. Inside the trunk they do not: what a block
-    adds is small, and would get a grid too coarse.
+    adds is small, and would get a grid too coarse. Where that sum is bypassed there is none to share.
     """
+    if joined(network):
+        return {}
     sums = [layer for layer in network.layers if isinstance(layer, Sum)]
     known = measured(network)
     return {name: sums[-1].name for name in sums[-1].inputs if name in known} if sums else {}

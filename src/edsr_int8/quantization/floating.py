@@ -8,7 +8,7 @@ from numpy.typing import DTypeLike
 from onnx import ModelProto, helper
 
 from edsr_int8.quantization.builder import Builder
-from edsr_int8.quantization.network import Conv, Gain, Layer, Plane, Shift, Shuffle, Sum
+from edsr_int8.quantization.network import Conv, Gain, Join, Layer, Plane, Shift, Shuffle, Sum, Taps
 
 
 def float_model(
@@ -31,6 +31,10 @@ def _add(builder: Builder, layer: Layer, dtype: np.dtype) -> None:
     match layer:
         case Conv():
             _add_conv(builder, layer, dtype)
+        case Taps():
+            _add_conv(builder, layer.as_conv(), dtype)
+        case Join():
+            builder.join(layer, layer.inputs, name)
         case Sum():
             builder.node("Add", layer.inputs, name)
         case Shift() | Gain():

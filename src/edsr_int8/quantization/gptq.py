@@ -16,8 +16,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from edsr_int8.quantization.bypass import JOIN, bypass_trunk, regrid
+from edsr_int8.quantization.calibrated import calibrated_grids
 from edsr_int8.quantization.crops import cut_crops
 from edsr_int8.quantization.network import IMAGE, Conv, Network, read_network
+from edsr_int8.quantization.options import CARD
 from edsr_int8.quantization.rewrite import fold
 from edsr_int8.quantization.simulate import THREADS, Simulation
 from edsr_int8.quantization.tuned import save_weights
@@ -28,11 +31,19 @@ CROPS = 64  # looked at: at 32x32 pixels, 100 windows for each weight of a 3x3 k
 PATCH, SEED = 32, 0
 
 
-def round_network(float_model: Path, images: Sequence[Path], out: Path) -> None:
-    """Write the folded network's weights, rounded by `gptq`, for `tuned.load_weights`."""
+def round_network(float_model: Path, histograms: Path, images: Sequence[Path], out: Path) -> None:
+    """Write the folded network's weights, rounded by `gptq`, for `tuned.load_weights`.
+
+    Both as it is and bypassed, which differ in one convolution.
+    """
     torch.set_num_threads(THREADS)
     crops = cut_crops(images, count=CROPS, patch=PATCH, seed=SEED).training
-    save_weights(out, gptq(fold(read_network(float_model)), crops))
+    network = fold(read_network(float_model))
+    around = bypass_trunk(network)
+    around = regrid(around, calibrated_grids(around, histograms, CARD))
+    others = [x.name for x in around.layers if isinstance(x, Conv) and x.inputs != (JOIN,)]
+    rounded = gptq(network, crops)
+    save_weights(out, gptq(around, crops, others), rounded)
 
 
 @torch.no_grad()

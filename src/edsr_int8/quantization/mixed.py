@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from edsr_int8.errors import InputError
+from edsr_int8.quantization.bypass import bypass_trunk
 from edsr_int8.quantization.losses import alone, read_losses
 from edsr_int8.quantization.network import (
     Conv,
@@ -12,6 +13,7 @@ from edsr_int8.quantization.network import (
     Network,
     Shuffle,
     Sum,
+    Taps,
     measured,
     read_network,
     resolutions,
@@ -21,11 +23,15 @@ from edsr_int8.quantization.rewrite import fold
 INT8_BYTES, FLOAT_BYTES = 1, 4
 
 
-def floats_of(float_model: Path, losses: Path, patterns: Sequence[str], budget: float) -> frozenset[str]:
+def floats_of(
+    float_model: Path, losses: Path, patterns: Sequence[str], budget: float, *, bypass: bool = False
+) -> frozenset[str]:
     """The layers of `float_model`, folded, that stay in float: those named, or the best within `budget`."""
     if not patterns and not budget:
         return frozenset()
     network = fold(read_network(float_model))
+    if bypass:
+        network = bypass_trunk(network)
     if patterns:
         return named_layers(network, patterns)
     found = read_losses(losses)
@@ -60,9 +66,9 @@ def within_budget(
 
     def loss(floats: frozenset[str]) -> float:
         of_tensors = sum(share * tensors.get(name, 0.0) for name, share in rounded(network, floats).items())
-        return of_tensors + sum(weights[name] for name in macs if name not in floats)
+        return of_tensors + sum(weights[name] for name in weights if name not in floats)
 
-    while fitting := [name for name in macs if name not in chosen and macs[name] <= left]:
+    while fitting := [n for n in weights if n in macs and n not in chosen and macs[n] <= left]:
         before = loss(chosen)
         saved = {name: (before - loss(chosen | {name})) / macs[name] for name in fitting}
         best = min(fitting, key=lambda name: (-saved[name], name))
@@ -79,13 +85,13 @@ def rounded(network: Network, floats: Collection[str]) -> dict[str, float]:
     found = {}
     for name in measured(network):
         readers = list(_readers(network, name))
-        low = [x for x in readers if name not in floats or (isinstance(x, Conv) and x.name not in floats)]
+        low = [x for x in readers if name not in floats or (not isinstance(x, Sum) and x.name not in floats)]
         found[name] = len(low) / len(readers)
     return found
 
 
 def _readers(network: Network, name: str) -> Iterator[Layer]:
-    """Convolutions and sums that read the tensor `name`, as it is or shuffled."""
+    """Convolutions, sums and joins that read the tensor `name`, as it is or shuffled."""
     for layer in (x for x in network.layers if name in x.inputs):
         if isinstance(layer, Shuffle):
             yield from _readers(network, layer.name)
@@ -94,9 +100,10 @@ def _readers(network: Network, name: str) -> Iterator[Layer]:
 
 
 def conv_macs(network: Network) -> dict[str, float]:
-    """Multiply-accumulates of each convolution for a pixel of the image."""
+    """Multiply-accumulates of each convolution for a pixel of the image; taps are one, too."""
     finer = resolutions(network)
-    return {x.name: finer[x.name] ** 2 * x.weight.size for x in network.layers if isinstance(x, Conv)}
+    convs = (x.as_conv() if isinstance(x, Taps) else x for x in network.layers)
+    return {x.name: finer[x.name] ** 2 * x.weight.size for x in convs if isinstance(x, Conv)}
 
 
 def shares(network: Network, floats: Collection[str]) -> tuple[float, float]:

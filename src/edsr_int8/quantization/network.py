@@ -79,6 +79,34 @@ class Plane(Layer):
 
 
 @dataclass(frozen=True, eq=False)
+class Taps(Layer):
+    """The pixels around each pixel, as they are: a channel for each tap, beyond the image a code of 0.
+
+    A tap is (channel, row, column) of a `kernel` around the pixel. The codes of its input are read on
+    another grid: value = scale * (code - zero_point).
+    """
+
+    taps: tuple[tuple[int, int, int], ...]
+    channels: int  # of its input
+    kernel: tuple[int, int]
+    scale: float
+    zero_point: int
+
+    def as_conv(self) -> Conv:
+        """The same as a convolution: its weights are all 0 but one an output channel."""
+        weight = np.zeros((len(self.taps), self.channels, *self.kernel))
+        for i, tap in enumerate(self.taps):
+            weight[(i, *tap)] = self.scale
+        bias = np.full(len(self.taps), -self.scale * self.zero_point)
+        return Conv(self.name, self.inputs, weight, bias)
+
+
+@dataclass(frozen=True, eq=False)
+class Join(Layer):
+    """The channels of two tensors on one grid, one after the other."""
+
+
+@dataclass(frozen=True, eq=False)
 class Network:
     """Layers in the order in which they run; the last one's output is the network's."""
 

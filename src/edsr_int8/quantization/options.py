@@ -48,6 +48,7 @@ class Preparation:
     mix: bool = False
     even: bool = False
     share: bool = False
+    bypass: bool = False
     gptq: bool = False
     bias_correction: bool = False
     tuning: Tuning = field(default_factory=Tuning)

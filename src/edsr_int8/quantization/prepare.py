@@ -9,14 +9,15 @@ import torch
 from edsr_int8.files import write_csv
 from edsr_int8.quantization import tuned
 from edsr_int8.quantization.basis import even_out
-from edsr_int8.quantization.calibrated import calibrated_grids, shared_grids
+from edsr_int8.quantization.bypass import bypass_trunk, regrid
+from edsr_int8.quantization.calibrated import calibrated_grids, choose_grids, shared_grids
 from edsr_int8.quantization.correct import correct_biases
 from edsr_int8.quantization.crops import Crops, cut_crops
 from edsr_int8.quantization.gptq import gptq
 from edsr_int8.quantization.network import Network, measured, read_network
 from edsr_int8.quantization.observe import observe_network
 from edsr_int8.quantization.options import Preparation
-from edsr_int8.quantization.ranges import Grid, choose_all, grid, method_of
+from edsr_int8.quantization.ranges import Grid, method_of
 from edsr_int8.quantization.rewrite import fold
 from edsr_int8.quantization.search import search_ranges
 from edsr_int8.quantization.simulate import THREADS, Simulation
@@ -41,12 +42,15 @@ def prepare(
     """
     torch.set_num_threads(THREADS)
     network = fold(read_network(float_model))
+    if options.bypass:
+        network = bypass_trunk(network)
     budget = options.tuning
     crops = cut_crops(images, count=budget.crops, patch=budget.patch, seed=budget.seed)
     network = _rewritten(network, crops, options)
+    grids = _grids(network, histograms, images, options)
     simulation = Simulation(
-        network,
-        _grids(network, histograms, images, options),
+        regrid(network, grids),
+        grids,
         floats=floats,
         shared=shared_grids(network) if options.share else {},
     )
@@ -85,7 +89,7 @@ def _grids(
     if not (options.mix or options.even):
         return calibrated_grids(network, histograms, options.ranges)
     sketches = observe_network(network, measured(network), images)
-    return {name: grid(*ends) for name, ends in choose_all(sketches, options.ranges).items()}
+    return choose_grids(network, sketches, options.ranges)
 
 
 def write_nothing(out: Path) -> None:

@@ -11,7 +11,18 @@ import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
 from edsr_int8.quantization.builder import Builder
-from edsr_int8.quantization.network import IMAGE, OUTPUT, Conv, Layer, Network, Plane, Shuffle, Sum
+from edsr_int8.quantization.network import (
+    IMAGE,
+    OUTPUT,
+    Conv,
+    Join,
+    Layer,
+    Network,
+    Plane,
+    Shuffle,
+    Sum,
+    Taps,
+)
 from edsr_int8.quantization.ranges import Grid
 from edsr_int8.quantization.weights import round_conv
 
@@ -53,6 +64,11 @@ class _Graph:
         match layer:
             case Conv():
                 made = self._float_conv(layer) if name in self.stay else self._conv(layer)
+            case Taps():
+                made = self._conv(layer.as_conv())
+            case Join():
+                self.codes[name] = self.builder.join(layer, [self._codes(x) for x in layer.inputs], output)
+                return
             case Sum():
                 terms = [self.wholes.get(source) or self._float(source) for source in layer.inputs]
                 made = self.builder.node("Add", terms, f"{name}.sum", name)
@@ -111,12 +127,16 @@ class _Graph:
 
     def _float(self, name: str) -> str:
         """The uint8 tensor `name` as float; one DequantizeLinear serves all who read it."""
-        if name not in self.codes:
-            self._quantize(name, self.wholes[name], name)
         if name not in self.floats:
-            inputs = [self.codes[name], *self._grid(f"{name}.float", self.grids[name])]
+            inputs = [self._codes(name), *self._grid(f"{name}.float", self.grids[name])]
             self.floats[name] = self.builder.node("DequantizeLinear", inputs, f"{name}.float")
         return self.floats[name]
+
+    def _codes(self, name: str) -> str:
+        """The uint8 tensor `name`, rounded here where its layer stays in float."""
+        if name not in self.codes:
+            self._quantize(name, self.wholes[name], name)
+        return self.codes[name]
 
     def _quantize(self, name: str, source: str, output: str) -> None:
         inputs = [source, *self._grid(f"{name}.round", self.grids[name])]

@@ -5,13 +5,16 @@ from pathlib import Path
 
 from edsr_int8.files import atomic, write_json
 from edsr_int8.quantization import tuned
+from edsr_int8.quantization.bypass import bypass_trunk, regrid
 from edsr_int8.quantization.calibrated import calibrated_grids, shared_grids
 from edsr_int8.quantization.mixed import shares
 from edsr_int8.quantization.network import (
     IMAGE,
+    Join,
     Network,
     Plane,
     Shuffle,
+    Taps,
     ends_on_image,
     read_network,
 )
@@ -28,16 +31,19 @@ def quantize(
     *,
     ranges: Ranges = CARD,
     share: bool = False,
+    bypass: bool = False,
     rounded: Path | None = None,
     prepared: Path | None = None,
 ) -> None:
     """Write `out`/model.onnx, uint8 in and out, and `out`/ranges.json: what was chosen for each tensor.
 
     Weights and grids are those of the folder `prepared`, where `tune` left some. Else the grids come
-    off `histograms` as `ranges` and `share` say, and the weights from the file `rounded`, if any.
+    off `histograms` as `ranges`, `share` and `bypass` say, and the weights from the file `rounded`, if any.
     Equal inputs give equal bytes. InputError where `histograms` are not those of `float_model`.
     """
     network = fold(read_network(float_model))
+    if bypass:
+        network = bypass_trunk(network)
     floats: frozenset[str] = frozenset()
     if prepared and (prepared / tuned.WEIGHTS).exists():
         network, chosen, floats = tuned.load(prepared, network)
@@ -45,6 +51,7 @@ def quantize(
         chosen = calibrated_grids(network, histograms, ranges)
         if share:
             chosen |= {name: chosen[owner] for name, owner in shared_grids(network).items()}
+        network = regrid(network, chosen)
         if rounded:
             network = tuned.load_weights(rounded, network)
     options = {"precision": "mixed" if floats else "int8", "ranges": ranges.method}
@@ -64,8 +71,10 @@ def all_grids(network: Network, measured_grids: Mapping[str, Grid]) -> dict[str,
     grids |= dict.fromkeys(ends_on_image(network), IMAGE_GRID)
     grids |= measured_grids
     for layer in network.layers:
-        if isinstance(layer, Plane | Shuffle):
+        if isinstance(layer, Plane | Shuffle | Join):
             grids[layer.name] = grids[layer.inputs[0]]
+        elif isinstance(layer, Taps):
+            grids[layer.name] = Grid(layer.scale, layer.zero_point)
     return grids
 
 

@@ -16,14 +16,17 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edsr_int8.quantization.basis import channels, linear_bases
+from edsr_int8.quantization.bypass import joined
 from edsr_int8.quantization.network import (
     IMAGE,
     Conv,
+    Join,
     Layer,
     Network,
     Plane,
     Shuffle,
     Sum,
+    Taps,
     ends_on_image,
     measured,
 )
@@ -57,6 +60,7 @@ class Simulation(nn.Module):
         self.last_reader = {name: i for i, x in enumerate(network.layers) for name in x.inputs}
         self.clipped = ends_on_image(network)
         self.tensors, self.layers = frozenset(grids), frozenset(self.convs)  # whose rounding is on
+        self.gathers = {x.name: x.as_conv() for x in network.layers if isinstance(x, Taps)}
         self.weights = _parameters({n: x.weight for n, x in self.convs.items()})
         self.biases = _parameters({n: x.bias for n, x in self.convs.items()})
         self.log_scales = _parameters({n: np.log([g.scale]) for n, g in grids.items()})
@@ -64,6 +68,9 @@ class Simulation(nn.Module):
         self.log_gains = _parameters(
             {n: np.zeros(len(x.bias)) for n, x in self.convs.items() if not x.linear and n in grids}
         )
+        if (name := joined(network)) and name in grids:  # the taps are on its grid, so that must stay
+            self.log_scales[key(name)].requires_grad_(False)
+            self.zero_points[key(name)].requires_grad_(False)
         bases = linear_bases(network)
         self.basis_of = {name: i for i, basis in enumerate(bases) for name in basis}
         self.bases = nn.ParameterList(nn.Parameter(torch.eye(channels(network, basis))) for basis in bases)
@@ -110,10 +117,19 @@ class Simulation(nn.Module):
                 return whole[layer.inputs[0]] + whole[layer.inputs[1]]
             case Shuffle():
                 return functional.pixel_shuffle(whole[layer.inputs[0]], layer.factor)
+            case Taps():
+                return self._gathered(layer, whole[layer.inputs[0]])
+            case Join():
+                return torch.cat([coded[name] for name in layer.inputs], 1)
             case Plane():
                 image = whole[layer.inputs[0]]
                 return torch.cat([image, torch.full_like(image[:, :1], layer.value)], 1)
         raise TypeError(f"{layer.name}: {type(layer).__name__} has no integer form; fold it")
+
+    def _gathered(self, taps: Taps, value: Tensor) -> Tensor:
+        conv = self.gathers[taps.name]
+        weight, bias = (torch.from_numpy(x).float() for x in (conv.weight, conv.bias))
+        return functional.conv2d(value, weight, bias, padding=[n // 2 for n in weight.shape[2:]])
 
     def _round(self, layer: Layer, value: Tensor) -> Tensor:
         if layer.name not in self.tensors:
@@ -128,7 +144,9 @@ class Simulation(nn.Module):
         """Weight and bias in the bases and gains of now."""
         weight, bias = self.weights[key(conv.name)], self.biases[key(conv.name)]
         source = conv.inputs[0]
-        if source in self.basis_of:
+        if isinstance(join := self.makers.get(source), Join):
+            weight = self._out_of_basis(join.inputs[0], weight, inverses)
+        elif source in self.basis_of:
             weight = torch.einsum("oihw,ij->ojhw", weight, inverses[self.basis_of[source]])
         elif key(source) in self.log_gains:
             weight = weight * torch.exp(-self.log_gains[key(source)]).reshape(1, -1, 1, 1)
@@ -142,12 +160,20 @@ class Simulation(nn.Module):
         return weight, bias
 
     def _scale(self, name: str) -> Tensor:
-        """Of the grid that the tensor `name` is on; a shuffle's is its input's, an image's is 1."""
-        while isinstance(maker := self.makers.get(name), Shuffle | Plane):
+        """Of the grid that the tensor `name` is on; a shuffle's or join's is its input's, an image's 1."""
+        while isinstance(maker := self.makers.get(name), Shuffle | Plane | Join):
             name = maker.inputs[0]
         name = self.shared.get(name, name)
         known = key(name) in self.log_scales
         return torch.exp(self.log_scales[key(name)]).detach() if known else torch.ones(1)
+
+    def _out_of_basis(self, source: str, weight: Tensor, inverses: list[Tensor]) -> Tensor:
+        """`weight` for `source` and, as its later input channels, taps, which have no basis."""
+        if source not in self.basis_of:
+            return weight
+        inverse = inverses[self.basis_of[source]]
+        own, taps = weight.tensor_split([len(inverse)], dim=1)
+        return torch.cat([torch.einsum("oihw,ij->ojhw", own, inverse), taps], 1)
 
     def _in_basis(self, name: str, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         basis = self.bases[self.basis_of[name]]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from edsr_int8.quantization.basis import Basis, best_basis, change_basis, linear_bases
-from edsr_int8.quantization.network import Conv, Network
+from edsr_int8.quantization.network import Conv, Join, Network
 from edsr_int8.quantization.simulate import Simulation
 
 BATCH = 8
@@ -67,7 +67,7 @@ def mix(network: Network, crops: Tensor, *, seed: int) -> Network:
 
 def _read(network: Network, basis: Basis) -> list[str]:
     """The tensors of a basis that convolutions read. One that is only added to such a one counts there."""
-    read = {x.inputs[0] for x in network.layers if isinstance(x, Conv)}
+    read = {x.inputs[0] for x in network.layers if isinstance(x, Conv | Join)}
     return [x.name for x in network.layers if x.name in basis & read]
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic, read_json, write_json
+from edsr_int8.quantization.bypass import JOIN, regrid
 from edsr_int8.quantization.network import Conv, Network
 from edsr_int8.quantization.ranges import Grid
 
@@ -17,13 +18,18 @@ ORIGIN = "weights_sha256"  # in the weights file: of what they were made
 DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)  # what reading a damaged file raises
 
 
-def save_weights(path: Path, network: Network) -> None:
-    """Write weights and biases of a network; equal values give equal bytes."""
-    arrays: dict[str, np.ndarray] = {ORIGIN: np.array(network.weights_sha256)}
-    for conv in (layer for layer in network.layers if isinstance(layer, Conv)):
-        arrays |= {f"{conv.name}.weight": conv.weight, f"{conv.name}.bias": conv.bias}
+def save_weights(path: Path, *networks: Network) -> None:
+    """Write weights and biases of a network, or of two forms of it; equal values give equal bytes."""
+    arrays: dict[str, np.ndarray] = {ORIGIN: np.array(networks[0].weights_sha256)}
+    for conv in (layer for network in networks for layer in network.layers if isinstance(layer, Conv)):
+        arrays |= {f"{_key(conv)}.weight": conv.weight, f"{_key(conv)}.bias": conv.bias}
     with atomic(path) as temporary:
         np.savez(temporary, allow_pickle=False, **arrays)
+
+
+def _key(conv: Conv) -> str:
+    """The convolution that reads a join has other weights there than without."""
+    return f"{conv.name}.joined" if conv.inputs == (JOIN,) else conv.name
 
 
 def load_weights(path: Path, network: Network) -> Network:
@@ -35,7 +41,7 @@ def load_weights(path: Path, network: Network) -> Network:
         with np.load(path, allow_pickle=False) as arrays:
             origin = str(arrays[ORIGIN])
             layers = tuple(
-                replace(layer, weight=arrays[f"{layer.name}.weight"], bias=arrays[f"{layer.name}.bias"])
+                replace(layer, weight=arrays[f"{_key(layer)}.weight"], bias=arrays[f"{_key(layer)}.bias"])
                 if isinstance(layer, Conv)
                 else layer
                 for layer in network.layers
@@ -58,10 +64,10 @@ def save(folder: Path, network: Network, grids: Mapping[str, Grid], floats: Sequ
 
 def load(folder: Path, network: Network) -> tuple[Network, dict[str, Grid], frozenset[str]]:
     """The folded `network` with the weights of `folder`, its grids, and the layers that stay in float."""
-    network = load_weights(folder / WEIGHTS, network)
     try:
         found = read_json(folder / GRIDS)
         grids = {name: Grid(entry["scale"], entry["zero_point"]) for name, entry in found["grids"].items()}
     except DAMAGED as error:
         raise InputError(f"{folder}: not what tune writes ({error}); run it again") from None
+    network = load_weights(folder / WEIGHTS, regrid(network, grids))
     return network, grids, frozenset(found["floats"])
