@@ -41,6 +41,7 @@ from edsr_int8.quantization.observe import observe
 from edsr_int8.quantization.prepare import prepare
 from edsr_int8.quantization.quantize import quantize
 from edsr_int8.quantization.sensitivity import measure_losses
+from edsr_int8.targets.ort import session_options
 
 SCALE = 2
 PRESET = ROOT / "presets/quality.yaml"
@@ -89,7 +90,7 @@ def pairs(name: str, shared: Path) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def score(model: Path, images: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
     """Mean PSNR in dB of a build, or of a graph with a float image in and out."""
-    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(model, session_options())
     kind = np.uint8 if session.get_inputs()[0].type == "tensor(uint8)" else np.float32
 
     def psnr(degraded: np.ndarray, reference: np.ndarray) -> float:

@@ -31,6 +31,7 @@ from edsr_int8.quantization.rewrite import fold
 from edsr_int8.quantization.simulate import Simulation
 from edsr_int8.quantization.sketch import Sketch
 from edsr_int8.targets.base import TargetOptions, open_target
+from edsr_int8.targets.ort import session_options
 
 Networks = Callable[[str], Network]
 Grids = Callable[[str], dict[str, Grid]]
@@ -182,7 +183,9 @@ def test_taps_are_the_images_own_codes(networks: Networks, grids: Grids, portrai
     model = int8_model(regrid(around, grids("x1")), grids("x1"))
     model.graph.output.append(onnx.helper.make_tensor_value_info(TAPS, onnx.TensorProto.UINT8, None))
     image = nchw(portrait[80:90, 40:49], np.uint8)
-    codes = ort.InferenceSession(model.SerializeToString()).run([TAPS], {IMAGE: image})[0][0]
+    codes = ort.InferenceSession(model.SerializeToString(), session_options()).run([TAPS], {IMAGE: image})[0][
+        0
+    ]
     padded = np.pad(np.concatenate([image[0], np.full_like(image[0, :1], 255)]), ((0, 0), (1, 1), (1, 1)))
     (taps,) = (x for x in around.layers if isinstance(x, Taps))
     for found, (channel, row, column) in zip(codes, taps.taps, strict=True):
@@ -283,7 +286,9 @@ def test_in_mixed_precision_a_join_is_still_of_codes(
     found = {n: grids("x4")[n] for n in measured(around)}
     around, floats = regrid(around, found), {"body_end", "tail", "body.0.conv2.add"}
     model, image = qdq_model(around, all_grids(around, found), {}, floats=floats), portrait[80:120, 40:90]
-    settings = ort.SessionOptions()  # as written: onnxruntime would leave out the rounding before a join
+    settings = session_options(
+        threads=1
+    )  # as written: onnxruntime would leave out the rounding before a join
     settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = ort.InferenceSession(model.SerializeToString(), settings)
     built = session.run(None, {IMAGE: nchw(image, np.uint8)})[0]

@@ -11,16 +11,12 @@ import pytest
 import torch
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from edsr_int8.targets.ort import session_options
+from needs import need_openvino_int8
+
 Graphs = Callable[[str], Path]
 NAMES = ["x1", "x4", "direct", "mdsr"]
 INTEGER = {"QLinearConv", "QLinearAdd", "DepthToSpace", "Pad", "Transpose"}
-
-
-def options() -> ort.SessionOptions:
-    settings = ort.SessionOptions()
-    settings.intra_op_num_threads = 1
-    settings.log_severity_level = 3
-    return settings
 
 
 def nchw(image: np.ndarray) -> np.ndarray:
@@ -28,7 +24,7 @@ def nchw(image: np.ndarray) -> np.ndarray:
 
 
 def run(path: Path, image: np.ndarray) -> np.ndarray:
-    return ort.InferenceSession(path, options()).run(None, {"image": nchw(image)})[0]
+    return ort.InferenceSession(path, session_options(threads=1)).run(None, {"image": nchw(image)})[0]
 
 
 def with_all_tensors(model: ModelProto) -> ModelProto:
@@ -86,7 +82,7 @@ def test_graph_is_valid_onnx_between_uint8_images(int8_graphs: Graphs, name: str
 
 @pytest.mark.parametrize("name", NAMES)
 def test_onnxruntime_runs_nothing_in_float(int8_graphs: Graphs, name: str, tmp_path: Path) -> None:
-    settings = options()
+    settings = session_options(threads=1)
     settings.optimized_model_filepath = str(tmp_path / "optimized.onnx")
     ort.InferenceSession(int8_graphs(name), settings)
     written = [node.op_type for node in onnx.load(int8_graphs(name)).graph.node]
@@ -98,7 +94,9 @@ def test_onnxruntime_runs_nothing_in_float(int8_graphs: Graphs, name: str, tmp_p
 
 @pytest.mark.parametrize("name", NAMES)
 def test_openvino_runs_nothing_in_float(int8_graphs: Graphs, portrait: np.ndarray, name: str) -> None:
-    openvino = pytest.importorskip("openvino")
+    need_openvino_int8()
+    import openvino
+
     config = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1}
     compiled = openvino.Core().compile_model(int8_graphs(name), "CPU", config)
     facts = [op.get_rt_info() for op in compiled.get_runtime_model().get_ops()]
@@ -113,7 +111,7 @@ def test_openvino_runs_nothing_in_float(int8_graphs: Graphs, portrait: np.ndarra
 @pytest.mark.parametrize("name", NAMES)
 def test_every_layer_is_integer_arithmetic(int8_graphs: Graphs, portrait: np.ndarray, name: str) -> None:
     model = with_all_tensors(onnx.load(int8_graphs(name)))
-    session = ort.InferenceSession(model.SerializeToString(), options())
+    session = ort.InferenceSession(model.SerializeToString(), session_options(threads=1))
     image = nchw(portrait[50:90, 30:66])
     names = [value.name for value in session.get_outputs()]
     codes = {"image": image, **dict(zip(names, session.run(names, {"image": image}), strict=True))}

@@ -16,13 +16,14 @@ from edsr_int8.files import read_json
 from edsr_int8.metrics.psnr import psnr_db
 from edsr_int8.quantization.observe import observe
 from edsr_int8.quantization.quantize import quantize
+from edsr_int8.targets.ort import session_options
 
 Graphs = Callable[[str], Path]
 
 
 def run(path: Path, image: np.ndarray) -> np.ndarray:
     """HWC in, HWC uint8 out; a float graph's output is clipped and rounded."""
-    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(path, session_options())
     kind = np.float32 if "float" in session.get_inputs()[0].type else np.uint8
     output = session.run(None, {"image": np.ascontiguousarray(image.transpose(2, 0, 1)[None], kind)})[0]
     return np.rint(np.clip(output[0], 0, 255)).astype(np.uint8).transpose(1, 2, 0)

@@ -19,6 +19,7 @@ from edsr_int8.quantization.quantize import all_grids
 from edsr_int8.quantization.ranges import Grid, choose_all, grid
 from edsr_int8.quantization.rewrite import fold
 from edsr_int8.quantization.simulate import Simulation
+from edsr_int8.targets.ort import session_options
 
 Networks = Callable[[str], Network]
 Grids = Callable[[str], dict[str, Grid]]
@@ -26,9 +27,7 @@ NAMES = ["x1", "x4", "direct", "mdsr"]
 
 
 def run(model: ModelProto, image: np.ndarray) -> np.ndarray:
-    settings = ort.SessionOptions()
-    settings.log_severity_level = 3
-    session = ort.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(model.SerializeToString(), session_options(threads=1))
     return session.run(None, {"image": nchw(image)})[0]
 
 

@@ -76,19 +76,25 @@ def test_learning_lowers_the_error_and_ends_in_equal_parameters(
 
 
 @pytest.mark.parametrize("kind", ["small", "constant", "black"])
+@pytest.mark.parametrize("bypass", [False, True])
 @pytest.mark.parametrize("ranges", ["percentile", "search"])
 def test_images_at_the_edge_are_prepared_and_built(
-    float_graphs: Callable[[str], Path], tmp_path: Path, portrait: np.ndarray, kind: str, ranges: str
+    float_graphs: Callable[[str], Path],
+    tmp_path: Path,
+    portrait: np.ndarray,
+    kind: str,
+    ranges: str,
+    bypass: bool,
 ) -> None:
     image = {"small": portrait[:5, :9], "constant": np.full((40, 40, 3), 114, np.uint8)}
     image["black"] = image["constant"] * 0
     write_png(tmp_path / "i.png", image[kind])
     graph, out = float_graphs("x1"), tmp_path / "tune"
-    options = replace(ALL, tuning=replace(BUDGET, crops=1), ranges=Ranges(ranges, 99.999))
+    options = replace(ALL, tuning=replace(BUDGET, crops=1), bypass=bypass, ranges=Ranges(ranges, 99.999))
     prepare(graph, tmp_path / "none.npz", [tmp_path / "i.png"], out, options)
     first = (out / "curve.csv").read_text().splitlines()
     assert first[0] == "step,training_mse,held_out_mse" and first[1].startswith("0,nan,")
-    quantize(graph, tmp_path / "none.npz", tmp_path / "int8", prepared=out)
+    quantize(graph, tmp_path / "none.npz", tmp_path / "int8", bypass=bypass, prepared=out)
     pixels = np.ascontiguousarray(portrait[:9, :9].transpose(2, 0, 1)[None])
     session = ort.InferenceSession(tmp_path / "int8" / "model.onnx", providers=["CPUExecutionProvider"])
     assert session.run(None, {"image": pixels})[0].shape == (1, 3, 9, 9)

@@ -16,13 +16,14 @@ from edsr_int8.quantization.observe import observe
 from edsr_int8.quantization.quantize import quantize
 from edsr_int8.targets.base import TargetOptions, Unavailable, open_target
 from edsr_int8.tiling import apply_tiled
+from needs import need_openvino_int8
 from tiny_build import Tiny, photograph, save
 from tiny_qdq import write_block, write_edsr
 
 
 def run(runtime: str, model: Path, image: np.ndarray, provider: str = "") -> np.ndarray:
     if runtime == "openvino":
-        pytest.importorskip("openvino")
+        need_openvino_int8()
     target = open_target(TargetOptions(runtime, provider, threads=1, memory_budget_mb=1024))
     return target.load(model)(image).astype(int)
 

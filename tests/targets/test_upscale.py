@@ -10,6 +10,7 @@ from edsr_int8.errors import InputError
 from edsr_int8.targets import upscale
 from edsr_int8.targets.base import TargetOptions, open_target
 from edsr_int8.targets.upscale import open_build
+from needs import need_openvino_int8
 from tiny_build import photograph
 from tiny_qdq import write_edsr
 
@@ -19,7 +20,7 @@ def test_tiles_within_tiles_give_the_untiled_picture(
     runtime: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if runtime == "openvino":
-        pytest.importorskip("openvino")
+        need_openvino_int8()
     write_edsr(tmp_path / "model.onnx")
     image = photograph(61, 90)
     monkeypatch.setattr(upscale, "LEAST_ENLARGED", 16)

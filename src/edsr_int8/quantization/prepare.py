@@ -9,7 +9,7 @@ import torch
 from edsr_int8.files import write_csv
 from edsr_int8.quantization import tuned
 from edsr_int8.quantization.basis import even_out
-from edsr_int8.quantization.bypass import bypass_trunk, regrid
+from edsr_int8.quantization.bypass import bypass_trunk, joined, regrid
 from edsr_int8.quantization.calibrated import calibrated_grids, choose_grids, shared_grids
 from edsr_int8.quantization.correct import correct_biases
 from edsr_int8.quantization.crops import Crops, cut_crops
@@ -56,7 +56,7 @@ def prepare(
     )
     if options.gptq:  # rounds them at the end; until then they learn what rounding the tensors asks of them
         simulation.layers = frozenset()
-    own = [name for name in measured(network) if name not in simulation.shared]
+    own = [name for name in measured(network) if name not in {*simulation.shared, joined(network)}]
     searched = [name for name in own if method_of(name, options.ranges)[0] == "search"]
     search_ranges(simulation, searched, crops.training[:STATISTICS_CROPS])
     if options.bias_correction:

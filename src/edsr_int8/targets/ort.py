@@ -56,7 +56,7 @@ class OnnxRuntime:
             raise Unavailable(why_not)
         try:
             session = onnxruntime.InferenceSession(
-                model, _session_options(self.options.threads, height, width), providers=[self._provider]
+                model, session_options(self.options.threads, height, width), providers=[self._provider]
             )
         except Exception as error:  # its exceptions share no base class; whatever it is, it cannot run this
             raise Unavailable(f"onnxruntime cannot load {model}: {one_line(error)}") from error
@@ -82,7 +82,10 @@ class OnnxRuntime:
         raise InputError(f"provider: onnxruntime knows no {self._provider!r}; here are {', '.join(here)}")
 
 
-def _session_options(threads: int, height: int | None, width: int | None) -> onnxruntime.SessionOptions:
+def session_options(
+    threads: int = 0, height: int | None = None, width: int | None = None
+) -> onnxruntime.SessionOptions:
+    """`threads` 0: all cores. Height and width, where they are known, of every image to come."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or cores()
     options.inter_op_num_threads = 1

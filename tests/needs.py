@@ -1,0 +1,12 @@
+"""Reasons to skip a test, each with its word."""
+
+import pytest
+
+from edsr_int8.targets.base import saturates
+
+
+def need_openvino_int8() -> None:
+    """Skip where openvino is not installed, or the CPU is none for its int8."""
+    pytest.importorskip("openvino")
+    if saturates():
+        pytest.skip("openvino's int8 sums overflow on this CPU, which has no VNNI")
