@@ -1,16 +1,18 @@
 """Training steps a second: this project's loop against the loops of EDSR-PyTorch and BasicSR.
 
-Theirs decode a PNG pair for every crop in DataLoader workers and compute float32 in NCHW memory. Same
+Theirs decode a PNG pair for every crop and compute float32 in NCHW memory. Same
 network, batch, patch and images for all, in turns; no loop writes checkpoints or validates.
   EDSR-PyTorch  src/data/srdata.py with --ext img: imageio reads both files (its default, --ext sep, keeps
                 every image decoded in a pickle of its own and reads that whole for every crop)
   BasicSR       basicsr/data/paired_image_dataset.py with a disk back end: OpenCV decodes both files, and
                 the whole image becomes float32 in 0..1 before the crop
   BasicSR, cut  the same on files of 480x480, into which a script of its cuts DIV2K beforehand
-Both take 6 workers by default; here they get one a core, above which PyTorch warns. Beside the time of a
-step stands what it costs in core-seconds, workers included: what other work on the machine disturbs least.
+Both decode in 6 DataLoader workers by default; here they get one a core, above which PyTorch warns, or
+--workers, of which 0 decodes in the loop itself. Beside the time of a step stands what it costs in
+core-seconds, workers included: what other work on the machine disturbs least.
 
-    python benchmarks/training_throughput.py            # minutes on 2 cores; a GPU is used where there is one
+    python benchmarks/training_throughput.py [--workers N]
+                                                        # minutes on 2 cores; a GPU is used where there is one
 
 Images are mosaics of the photographs in scikit-image at DIV2K's size, 2040x1356, whose PNG weighs about as
 much as DIV2K's (4.4 MB a picture).
@@ -23,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable, Generator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,13 +114,15 @@ class PngPairs(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         )
 
 
-def theirs(folder: Path, read: Callable[[Path], Any], steps: int, device: str) -> Generator[None, None, None]:
+def theirs(
+    folder: Path, read: Callable[[Path], Any], steps: int, device: str, *, workers: int
+) -> Generator[None, None, None]:
     """The upstream loop, one step each time it is asked; its workers decode for `steps`, and no more."""
     torch.manual_seed(0)
     network = build(BASELINE).to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=RECIPE.learning_rate)
     data = PngPairs(folder, read, steps)
-    for low, high in torch.utils.data.DataLoader(data, RECIPE.batch, num_workers=CORES):
+    for low, high in torch.utils.data.DataLoader(data, RECIPE.batch, num_workers=workers):
         loss = nn.functional.l1_loss(network(low.to(device)), high.to(device))
         optimizer.zero_grad()
         loss.backward()
@@ -160,6 +165,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=6, help="pairs, 2040x1356")
     parser.add_argument("--steps", type=int, default=6, help="steps a round")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=CORES, help="that decode for the upstream loops")
     given = parser.parse_args()
     device, steps = "cuda" if torch.cuda.is_available() else "cpu", given.steps + 1
     with tempfile.TemporaryDirectory() as temporary:
@@ -168,16 +174,18 @@ def main() -> None:
         start = time.perf_counter()
         decode([pairs], scales=[2], store=store)
         decoding = (time.perf_counter() - start) / given.images
+        upstream = partial(theirs, steps=steps, device=device, workers=given.workers)
         loops = {
-            "EDSR-PyTorch": lambda: theirs(pairs, as_edsr_pytorch, steps, device),
-            "BasicSR": lambda: theirs(pairs, as_basicsr, steps, device),
-            "BasicSR, cut": lambda: theirs(cut, as_basicsr, steps, device),
+            "EDSR-PyTorch": lambda: upstream(pairs, as_edsr_pytorch),
+            "BasicSR": lambda: upstream(pairs, as_basicsr),
+            "BasicSR, cut": lambda: upstream(cut, as_basicsr),
             "ours, float32": lambda: ours(pairs, store, "float32", device),
             "ours, bfloat16": lambda: ours(pairs, store, "bfloat16", device),
         }
         costs: dict[str, list[tuple[float, float]]] = {name: [] for name in loops}
         megabytes = statistics.mean(p.stat().st_size for p in (pairs / "hr").iterdir()) / 1e6
         print(f"{device}, {CORES} cores; f64 b16 x2, batch {RECIPE.batch}, patch {RECIPE.patch}")
+        print(f"{given.workers} workers decode for the upstream loops")
         print(f"{given.images} pairs {WIDTH}x{HEIGHT}, {megabytes:.1f} MB a PNG, {decoding:.2f} s to decode")
         for _ in range(given.rounds):
             for name, loop in loops.items():
