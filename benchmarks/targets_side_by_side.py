@@ -4,11 +4,12 @@
                                               [--targets onnxruntime,openvino] [--shared ../shared]
 
 Two EDSR x2 networks: r8f64, trained, from --shared (random weights where that is missing), and one of 16
-blocks with random weights; where NNCF is installed also its int8 graphs of the same networks, on OpenVINO.
-Each build has a process of its own, which sleeps while the others have
-their turn; each turn is one whole image, untiled. Figures are medians over --runs turns, after one that
-does not count. The GEMM rate is the best that any of the targets reaches on 2048^3, measured in the same
-turns: uint8 x int8 -> uint8 beside int8 builds, float32 beside fp32 ones.
+blocks with random weights. int8 is strict int8 with nothing but the folding rewrites, bypass is int8 with
+the image led around the trunk; where NNCF is installed also its int8 graphs of the same networks, on
+OpenVINO. Each build has a process of its own, which sleeps while the others have their turn; each turn is
+one whole image, untiled. Figures are medians over --runs turns, after one that does not count. The GEMM
+rate is the best that any of the targets reaches on 2048^3, measured in the same turns: uint8 x int8 ->
+uint8 beside int8 builds, float32 beside fp32 ones.
 """
 
 import argparse
@@ -39,7 +40,7 @@ NETWORKS = {
 }
 WEIGHTS = {"r8f64x2": "edsr_r8f64x2_official.pt"}
 PRECISIONS = ("fp32", "int8")
-NNCF = "nncf"
+BYPASS, NNCF = "bypass", "nncf"  # int8, too
 UNBOUNDED_MB = 2**20
 
 
@@ -54,7 +55,7 @@ class Contender:
 
 
 def build(description: Description, weights: Path | None, folder: Path) -> dict[str, Path]:
-    """The fp32 and the int8 build of a network; random weights where it has none."""
+    """The fp32 and the int8 builds of a network; random weights where it has none."""
     import torch
 
     from edsr_int8.checkpoints.convert import convert, load_network
@@ -84,8 +85,9 @@ def build(description: Description, weights: Path | None, folder: Path) -> dict[
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     write_png(folder / "noise.png", noise)
     observe(folder / "float.onnx", [folder / "noise.png"], folder / "histograms.npz")
-    quantize(folder / "float.onnx", folder / "histograms.npz", folder / "int8")
-    return {"fp32": folder / "uint8.onnx", "int8": folder / "int8" / "model.onnx"}
+    for name in ("int8", BYPASS):
+        quantize(folder / "float.onnx", folder / "histograms.npz", folder / name, bypass=name == BYPASS)
+    return {"fp32": folder / "uint8.onnx", **{n: folder / n / "model.onnx" for n in ("int8", BYPASS)}}
 
 
 def nncf_build(model: Path, path: Path) -> Path:
@@ -184,12 +186,12 @@ def report(seconds: dict[Contender, float]) -> None:
     """One line a build: latency, rate, share of the best GEMM rate of its precision, speed over fp32."""
     rates = {contender: 2 * contender.macs / s / 1e9 for contender, s in seconds.items()}
     peaks = {p: [r for c, r in rates.items() if (c.subject, c.precision) == ("gemm", p)] for p in PRECISIONS}
-    print(f"{'ms':>39s}{'GOP/s':>9s}{'of GEMM':>9s}{'over fp32':>11s}")
+    print(f"{'ms':>40s}{'GOP/s':>9s}{'of GEMM':>9s}{'over fp32':>11s}")
     for contender, s in seconds.items():
         fp32 = seconds.get(replace(contender, precision="fp32", model=Path()), math.nan)
         kind = "fp32" if contender.precision == "fp32" else "int8"
         share = rates[contender] / max(peaks[kind], default=math.nan)
-        name = f"{contender.subject:10s}{contender.precision:6s}{contender.target:13s}"
+        name = f"{contender.subject:10s}{contender.precision:7s}{contender.target:13s}"
         print(f"{name}{1e3 * s:10.1f}{rates[contender]:9.0f}{share:9.0%}{fp32 / s:11.2f}")
 
 
