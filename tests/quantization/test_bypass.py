@@ -16,7 +16,7 @@ from edsr_int8.files import read_json
 from edsr_int8.quantization import tuned
 from edsr_int8.quantization.basis import change_basis, linear_bases
 from edsr_int8.quantization.bypass import JOIN, TAPS, bypass_trunk, joined, long_skip, regrid
-from edsr_int8.quantization.calibrated import choose_grids, shared_grids
+from edsr_int8.quantization.calibrated import calibrated_grids, choose_grids, shared_grids, swept_grids
 from edsr_int8.quantization.floating import float_model
 from edsr_int8.quantization.gptq import gptq, round_network
 from edsr_int8.quantization.mixed import conv_macs, rounded, within_budget
@@ -136,14 +136,15 @@ def test_a_trunk_that_only_takes_away_gets_room_above_zero(networks: Networks) -
     assert regrid(around, found) is not around
 
 
-def test_its_range_is_the_cards_whatever_the_row_says(
-    networks: Networks, portrait: np.ndarray, tmp_path: Path
+def test_a_sweep_leaves_the_joint_grid_alone(
+    float_graphs: Graphs, networks: Networks, portrait: np.ndarray, tmp_path: Path
 ) -> None:
     write_png(tmp_path / "i.png", portrait)
-    around = bypass_trunk(networks("x1"))
-    seen = observe_network(around, measured(around), [tmp_path / "i.png"], threads=1)
-    narrow, card = (choose_grids(around, seen, ranges) for ranges in (Ranges("percentile", 90.0), CARD))
+    observe(float_graphs("x1"), [tmp_path / "i.png"], tmp_path / "h.npz", threads=1)
+    around, ranges = bypass_trunk(networks("x1")), (Ranges("percentile", 90.0), CARD)
+    narrow, card = (swept_grids(around, tmp_path / "h.npz", each) for each in ranges)
     assert narrow["body_end"] == card["body_end"] and narrow["head"] != card["head"]
+    assert calibrated_grids(around, tmp_path / "h.npz", ranges[0])["body_end"] != card["body_end"]
 
 
 @torch.no_grad()

@@ -22,15 +22,22 @@ def calibrated_grids(network: Network, histograms: Path, ranges: Ranges) -> dict
     return choose_grids(network, {name: sketches[name] for name in measured(network)}, ranges)
 
 
-def choose_grids(network: Network, sketches: Mapping[str, Sketch], ranges: Ranges) -> dict[str, Grid]:
-    """The grids of the tensors of `sketches` by `ranges`.
+def swept_grids(network: Network, histograms: Path, ranges: Ranges) -> dict[str, Grid]:
+    """`calibrated_grids`, but the tensor that taps are joined with takes the card's range, come what may.
 
-    A tensor that taps are joined with takes the card's range whatever `ranges` says: the weights that read
-    both depend on it, and a sweep of ranges need not round them anew.
+    The weights that read both depend on it: this way a sweep of ranges need not round them anew.
     """
+    found = calibrated_grids(network, histograms, ranges)
+    if name := joined(network):
+        found[name] = calibrated_grids(network, histograms, CARD)[name]
+    return found
+
+
+def choose_grids(network: Network, sketches: Mapping[str, Sketch], ranges: Ranges) -> dict[str, Grid]:
+    """The grids of the tensors of `sketches` by `ranges`."""
     chosen = choose_all(sketches, ranges)
     if name := joined(network):
-        [(low, high)] = choose_all({name: sketches[name]}, CARD).values()
+        low, high = chosen[name]
         chosen[name] = low, max(high, -low * ROOM)
     return {name: grid(*ends) for name, ends in chosen.items()}
 

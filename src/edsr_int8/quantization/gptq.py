@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from edsr_int8.quantization.bypass import JOIN, bypass_trunk, regrid
-from edsr_int8.quantization.calibrated import calibrated_grids
+from edsr_int8.quantization.calibrated import swept_grids
 from edsr_int8.quantization.crops import cut_crops
 from edsr_int8.quantization.network import IMAGE, Conv, Network, read_network
 from edsr_int8.quantization.options import CARD
@@ -40,7 +40,7 @@ def round_network(float_model: Path, histograms: Path, images: Sequence[Path], o
     crops = cut_crops(images, count=CROPS, patch=PATCH, seed=SEED).training
     network = fold(read_network(float_model))
     around = bypass_trunk(network)
-    around = regrid(around, calibrated_grids(around, histograms, CARD))
+    around = regrid(around, swept_grids(around, histograms, CARD))
     others = [x.name for x in around.layers if isinstance(x, Conv) and x.inputs != (JOIN,)]
     rounded = gptq(network, crops)
     save_weights(out, gptq(around, crops, others), rounded)

@@ -6,7 +6,7 @@ from pathlib import Path
 from edsr_int8.files import atomic, write_json
 from edsr_int8.quantization import tuned
 from edsr_int8.quantization.bypass import bypass_trunk, regrid
-from edsr_int8.quantization.calibrated import calibrated_grids, shared_grids
+from edsr_int8.quantization.calibrated import shared_grids, swept_grids
 from edsr_int8.quantization.mixed import shares
 from edsr_int8.quantization.network import (
     IMAGE,
@@ -48,7 +48,7 @@ def quantize(
     if prepared and (prepared / tuned.WEIGHTS).exists():
         network, chosen, floats = tuned.load(prepared, network)
     else:
-        chosen = calibrated_grids(network, histograms, ranges)
+        chosen = swept_grids(network, histograms, ranges)
         if share:
             chosen |= {name: chosen[owner] for name, owner in shared_grids(network).items()}
         network = regrid(network, chosen)
