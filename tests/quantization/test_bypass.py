@@ -19,7 +19,7 @@ from edsr_int8.quantization.bypass import JOIN, TAPS, bypass_trunk, joined, long
 from edsr_int8.quantization.calibrated import calibrated_grids, choose_grids, shared_grids, swept_grids
 from edsr_int8.quantization.floating import float_model
 from edsr_int8.quantization.gptq import gptq, round_network
-from edsr_int8.quantization.mixed import conv_macs, rounded, within_budget
+from edsr_int8.quantization.mixed import conv_macs, floats_of, rounded, within_budget
 from edsr_int8.quantization.network import IMAGE, Conv, Join, Network, Sum, Taps, measured, read_network
 from edsr_int8.quantization.observe import observe, observe_network
 from edsr_int8.quantization.options import CARD, Preparation, Ranges, Tuning
@@ -255,8 +255,7 @@ def test_learned_and_saved_and_built(float_graphs: Graphs, tmp_path: Path, portr
         CARD, mix=True, bypass=True, gptq=True, tuning=Tuning(steps=4, batch=2, crops=8, patch=16)
     )
     prepare(graph, histograms, images, tmp_path / "tune", options)
-    around = bypass_trunk(fold(read_network(graph)))
-    network, grids, floats = tuned.load(tmp_path / "tune", around)
+    network, grids, floats = tuned.load(tmp_path / "tune", fold(read_network(graph)), bypass=True)
     (taps,) = (x for x in network.layers if isinstance(x, Taps))
     assert (taps.scale, taps.zero_point) == (grids["body_end"].scale, grids["body_end"].zero_point)
     assert not floats
@@ -273,10 +272,27 @@ def test_budget_counts_the_taps(networks: Networks) -> None:
     assert macs["image.taps"] == 9 * 4 * 36 and macs["upsample.0"] == 9 * (6 + 36) * 24
     losses = {x.name: 1.0 for x in around.layers if isinstance(x, Conv)}
     chosen = within_budget(around, {}, losses, 1.0)
-    assert set(losses) <= chosen and TAPS not in chosen
+    assert set(losses) - chosen == {"upsample.0"} and TAPS not in chosen
     # A join is of codes: what only it reads is read rounded, float or not.
     assert rounded(around, chosen)["body_end"] == 1
     assert [x.inputs for x in around.layers if isinstance(x, Join)] == [("body_end", TAPS)]
+
+
+@pytest.mark.parametrize(("name", "reader"), [("x4", "upsample.0"), ("x1", "tail"), ("direct", "tail")])
+def test_in_float_the_sum_stays(
+    float_graphs: Graphs, portrait: np.ndarray, tmp_path: Path, name: str, reader: str
+) -> None:
+    """Where its reader is in float, so is the sum; tune, quantize and the choice of layers agree on that."""
+    write_png(tmp_path / "images/i.png", portrait[:64, :64])
+    images, graph, histograms = [tmp_path / "images/i.png"], float_graphs(name), tmp_path / "h.npz"
+    observe(graph, images, histograms, threads=1)
+    options = Preparation(CARD, mix=True, bypass=True, gptq=True, tuning=Tuning(crops=8, patch=16))
+    for patterns, stays in ((["body.0.conv2.add"], False), ([reader, "body_end.add"], True)):
+        floats = floats_of(graph, tmp_path / "none", patterns, 0, bypass=True)
+        prepare(graph, histograms, images, tmp_path / "tune", options, floats)
+        quantize(graph, histograms, tmp_path / "int8", bypass=True, prepared=tmp_path / "tune")
+        names = {node.name for node in onnx.load(tmp_path / "int8/model.onnx").graph.node}
+        assert (JOIN in names) != stays and ("body_end.add" in names) == stays
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ The first convolution pads the image with zeros, and the reader pads the sum wit
 border, where these differ, each pixel's neighbours are channels of their own in place of a larger kernel.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -54,14 +54,15 @@ def long_skip(network: Network) -> LongSkip | None:
     return None
 
 
-def bypass_trunk(network: Network) -> Network:
+def bypass_trunk(network: Network, floats: Collection[str] = ()) -> Network:
     """`network` with its long skip, where it has one, led around the trunk.
 
+    Not so where the reader of the sum is among `floats`: it reads the sum in float, and nothing is lost.
     Equal on every pixel, borders included, to 1e-9 grey levels in float64. The taps are on the image's
     grid; `regrid` brings them on the one of the tensor that they are joined with.
     """
     skip = long_skip(network)
-    if skip is None:
+    if skip is None or skip.reader.name in floats:
         return network
     head = skip.head.weight.astype(np.float64)
     if skip.head.inputs[0] == IMAGE:  # no mean: the plane is only needed for the bias

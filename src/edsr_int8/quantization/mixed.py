@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from edsr_int8.errors import InputError
-from edsr_int8.quantization.bypass import bypass_trunk
+from edsr_int8.quantization.bypass import JOIN, bypass_trunk
 from edsr_int8.quantization.losses import alone, read_losses
 from edsr_int8.quantization.network import (
     Conv,
@@ -26,16 +26,23 @@ INT8_BYTES, FLOAT_BYTES = 1, 4
 def floats_of(
     float_model: Path, losses: Path, patterns: Sequence[str], budget: float, *, bypass: bool = False
 ) -> frozenset[str]:
-    """The layers of `float_model`, folded, that stay in float: those named, or the best within `budget`."""
+    """The layers of `float_model`, folded, that stay in float: those named, or the best within `budget`.
+
+    With `bypass`, of the network as `bypass_trunk` leaves it with them.
+    """
     if not patterns and not budget:
         return frozenset()
+
+    def choose(network: Network) -> frozenset[str]:
+        if patterns:
+            return named_layers(network, patterns)
+        found = read_losses(losses)
+        return within_budget(network, alone(found, "tensor"), alone(found, "weights"), budget)
+
     network = fold(read_network(float_model))
-    if bypass:
-        network = bypass_trunk(network)
-    if patterns:
-        return named_layers(network, patterns)
-    found = read_losses(losses)
-    return within_budget(network, alone(found, "tensor"), alone(found, "weights"), budget)
+    chosen = choose(network)
+    around = bypass_trunk(network, chosen) if bypass else network
+    return chosen if around is network else choose(around)
 
 
 def named_layers(network: Network, patterns: Sequence[str]) -> frozenset[str]:
@@ -58,9 +65,10 @@ def within_budget(
     Sums come first: in float they cost no multiplication, as the convolutions around them still read
     and give int8. Then, one at a time, the convolution that takes away most loss for its MACs, with
     those before it in float: its weights', and that of tensors, by how many of their readers need not
-    read them rounded any more.
+    read them rounded any more. What reads a join, which is of codes, stays in int8.
     """
     macs = conv_macs(network)
+    weights = {x.name: weights[x.name] for x in network.layers if isinstance(x, Conv) and x.inputs != (JOIN,)}
     chosen = frozenset(layer.name for layer in network.layers if isinstance(layer, Sum))
     left = budget * sum(macs.values())
 
@@ -68,7 +76,7 @@ def within_budget(
         of_tensors = sum(share * tensors.get(name, 0.0) for name, share in rounded(network, floats).items())
         return of_tensors + sum(weights[name] for name in weights if name not in floats)
 
-    while fitting := [n for n in weights if n in macs and n not in chosen and macs[n] <= left]:
+    while fitting := [n for n in weights if n not in chosen and macs[n] <= left]:
         before = loss(chosen)
         saved = {name: (before - loss(chosen | {name})) / macs[name] for name in fitting}
         best = min(fitting, key=lambda name: (-saved[name], name))

@@ -43,7 +43,7 @@ def prepare(
     torch.set_num_threads(THREADS)
     network = fold(read_network(float_model))
     if options.bypass:
-        network = bypass_trunk(network)
+        network = bypass_trunk(network, floats)
     budget = options.tuning
     crops = cut_crops(images, count=budget.crops, patch=budget.patch, seed=budget.seed)
     network = _rewritten(network, crops, options)

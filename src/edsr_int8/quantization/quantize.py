@@ -42,12 +42,11 @@ def quantize(
     Equal inputs give equal bytes. InputError where `histograms` are not those of `float_model`.
     """
     network = fold(read_network(float_model))
-    if bypass:
-        network = bypass_trunk(network)
     floats: frozenset[str] = frozenset()
     if prepared and (prepared / tuned.WEIGHTS).exists():
-        network, chosen, floats = tuned.load(prepared, network)
+        network, chosen, floats = tuned.load(prepared, network, bypass=bypass)
     else:
+        network = bypass_trunk(network) if bypass else network
         chosen = swept_grids(network, histograms, ranges)
         if share:
             chosen |= {name: chosen[owner] for name, owner in shared_grids(network).items()}

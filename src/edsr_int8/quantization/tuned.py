@@ -9,7 +9,7 @@ import numpy as np
 
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic, read_json, write_json
-from edsr_int8.quantization.bypass import JOIN, regrid
+from edsr_int8.quantization.bypass import JOIN, bypass_trunk, regrid
 from edsr_int8.quantization.network import Conv, Network
 from edsr_int8.quantization.ranges import Grid
 
@@ -62,12 +62,18 @@ def save(folder: Path, network: Network, grids: Mapping[str, Grid], floats: Sequ
     write_json(folder / GRIDS, {"grids": scales, "floats": sorted(floats)})
 
 
-def load(folder: Path, network: Network) -> tuple[Network, dict[str, Grid], frozenset[str]]:
-    """The folded `network` with the weights of `folder`, its grids, and the layers that stay in float."""
+def load(
+    folder: Path, network: Network, *, bypass: bool = False
+) -> tuple[Network, dict[str, Grid], frozenset[str]]:
+    """The folded `network` with the weights of `folder`, its grids, and the layers that stay in float.
+
+    `bypass`: whether its row asked for that.
+    """
     try:
         found = read_json(folder / GRIDS)
         grids = {name: Grid(entry["scale"], entry["zero_point"]) for name, entry in found["grids"].items()}
     except DAMAGED as error:
         raise InputError(f"{folder}: not what tune writes ({error}); run it again") from None
-    network = load_weights(folder / WEIGHTS, regrid(network, grids))
-    return network, grids, frozenset(found["floats"])
+    floats = frozenset(found["floats"])
+    network = bypass_trunk(network, floats) if bypass else network
+    return load_weights(folder / WEIGHTS, regrid(network, grids)), grids, floats
