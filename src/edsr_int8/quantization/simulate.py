@@ -145,9 +145,13 @@ class Simulation(nn.Module):
         weight, bias = self.weights[key(conv.name)], self.biases[key(conv.name)]
         source = conv.inputs[0]
         if isinstance(join := self.makers.get(source), Join):
-            weight = self._out_of_basis(join.inputs[0], weight, inverses)
-        elif source in self.basis_of:
-            weight = torch.einsum("oihw,ij->ojhw", weight, inverses[self.basis_of[source]])
+            [mixed, _] = join.inputs  # the taps, which come last, have no basis
+        else:
+            mixed = source
+        if mixed in self.basis_of:
+            inverse = inverses[self.basis_of[mixed]]
+            own, taps = weight.tensor_split([len(inverse)], dim=1)
+            weight = torch.cat([torch.einsum("oihw,ij->ojhw", own, inverse), taps], 1)
         elif key(source) in self.log_gains:
             weight = weight * torch.exp(-self.log_gains[key(source)]).reshape(1, -1, 1, 1)
         if conv.name in self.basis_of:
@@ -166,14 +170,6 @@ class Simulation(nn.Module):
         name = self.shared.get(name, name)
         known = key(name) in self.log_scales
         return torch.exp(self.log_scales[key(name)]).detach() if known else torch.ones(1)
-
-    def _out_of_basis(self, source: str, weight: Tensor, inverses: list[Tensor]) -> Tensor:
-        """`weight` for `source` and, as its later input channels, taps, which have no basis."""
-        if source not in self.basis_of:
-            return weight
-        inverse = inverses[self.basis_of[source]]
-        own, taps = weight.tensor_split([len(inverse)], dim=1)
-        return torch.cat([torch.einsum("oihw,ij->ojhw", own, inverse), taps], 1)
 
     def _in_basis(self, name: str, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         basis = self.bases[self.basis_of[name]]
