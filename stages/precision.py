@@ -7,5 +7,12 @@ from edsr_int8.quantization.options import Preparation, Ranges
 def preparation(row: Precision) -> Preparation:
     ranges = Ranges(row.ranges, row.percentile, row.overrides)
     return Preparation(
-        ranges, row.mix, row.even, row.share, row.bypass, row.gptq, row.bias_correction, row.tuning
+        ranges,
+        mix=row.mix,
+        even=row.even,
+        share=row.share,
+        bypass=row.bypass,
+        gptq=row.gptq,
+        bias_correction=row.bias_correction,
+        tuning=row.tuning,
     )

@@ -12,6 +12,7 @@ import torch
 from onnx.reference import ReferenceEvaluator
 
 from edsr_int8.data.images import write_png
+from edsr_int8.errors import InputError
 from edsr_int8.files import read_json
 from edsr_int8.quantization import tuned
 from edsr_int8.quantization.basis import change_basis, linear_bases
@@ -127,13 +128,14 @@ def test_a_grid_without_room_above_zero_is_refused(networks: Networks) -> None:
         bypassed(networks("x1"), Grid(1.0, 255))
 
 
-def test_a_trunk_that_only_takes_away_gets_room_above_zero(networks: Networks) -> None:
+def test_a_trunk_that_only_takes_away_gets_room_above_zero(networks: Networks, portrait: np.ndarray) -> None:
     around = bypass_trunk(networks("x1"))
     negative = Sketch(np.zeros(65536, np.int64), -9.0, 0.0)
     negative.counts[np.array([-9.0], np.float32).view(np.uint16)[1]] = 5
     found = choose_grids(around, dict.fromkeys(measured(around), negative), CARD)
     assert found["head"].zero_point == 255 and found["body_end"].zero_point < 200
-    assert regrid(around, found) is not around
+    image = portrait[60:70, 40:49]
+    assert np.abs(output(around, image) - output(regrid(around, found), image)).max() < 1e-9
 
 
 def test_a_sweep_leaves_the_joint_grid_alone(
@@ -247,17 +249,19 @@ def test_the_picture_is_nearer(real_graphs: Graphs, portrait: np.ndarray, tmp_pa
 
 
 def test_learned_and_saved_and_built(float_graphs: Graphs, tmp_path: Path, portrait: np.ndarray) -> None:
-    """The grid that taps share stays as it was; the graph is that of the simulation."""
+    """The grid that taps share stays as it was, also under search; the graph is that of the simulation."""
     write_png(tmp_path / "images/i.png", portrait)
     images, graph, histograms = [tmp_path / "images/i.png"], float_graphs("x4"), tmp_path / "h.npz"
     observe(graph, images, histograms, threads=1)
     options = Preparation(
-        CARD, mix=True, bypass=True, gptq=True, tuning=Tuning(steps=4, batch=2, crops=8, patch=16)
+        Ranges("search"), bypass=True, gptq=True, tuning=Tuning(steps=4, batch=2, crops=8, patch=16)
     )
     prepare(graph, histograms, images, tmp_path / "tune", options)
+    started = calibrated_grids(bypass_trunk(fold(read_network(graph))), histograms, Ranges("search"))
     network, grids, floats = tuned.load(tmp_path / "tune", fold(read_network(graph)), bypass=True)
-    (taps,) = (x for x in network.layers if isinstance(x, Taps))
-    assert (taps.scale, taps.zero_point) == (grids["body_end"].scale, grids["body_end"].zero_point)
+    assert grids["body_end"].scale == pytest.approx(started["body_end"].scale, rel=1e-6)
+    assert grids["body_end"].zero_point == started["body_end"].zero_point
+    assert grids["head"].scale != pytest.approx(started["head"].scale, rel=1e-3)
     assert not floats
     quantize(graph, histograms, tmp_path / "int8", bypass=True, prepared=tmp_path / "tune")
     image = nchw(portrait[80:120, 40:90], np.uint8)
@@ -279,20 +283,57 @@ def test_budget_counts_the_taps(networks: Networks) -> None:
 
 
 @pytest.mark.parametrize(("name", "reader"), [("x4", "upsample.0"), ("x1", "tail"), ("direct", "tail")])
-def test_in_float_the_sum_stays(
+def test_a_skip_all_in_float_stays(
     float_graphs: Graphs, portrait: np.ndarray, tmp_path: Path, name: str, reader: str
 ) -> None:
-    """Where its reader is in float, so is the sum; tune, quantize and the choice of layers agree on that."""
+    """Only then is nothing of it rounded; tune, quantize and the choice of layers agree on that."""
     write_png(tmp_path / "images/i.png", portrait[:64, :64])
     images, graph, histograms = [tmp_path / "images/i.png"], float_graphs(name), tmp_path / "h.npz"
     observe(graph, images, histograms, threads=1)
     options = Preparation(CARD, mix=True, bypass=True, gptq=True, tuning=Tuning(crops=8, patch=16))
-    for patterns, stays in ((["body.0.conv2.add"], False), ([reader, "body_end.add"], True)):
+    for patterns, stays in (
+        (["body.0.conv2.add"], False),
+        ([reader], False),
+        ([reader, "body_end.add"], False),
+        ([reader, "body_end.add", "head"], True),
+    ):
         floats = floats_of(graph, tmp_path / "none", patterns, 0, bypass=True)
         prepare(graph, histograms, images, tmp_path / "tune", options, floats)
         quantize(graph, histograms, tmp_path / "int8", bypass=True, prepared=tmp_path / "tune")
         names = {node.name for node in onnx.load(tmp_path / "int8/model.onnx").graph.node}
         assert (JOIN in names) != stays and ("body_end.add" in names) == stays
+
+
+@torch.no_grad()
+def test_a_reader_in_float_still_gains(real_graphs: Graphs, portrait: np.ndarray, tmp_path: Path) -> None:
+    write_png(tmp_path / "i.png", portrait)
+    network = fold(read_network(real_graphs("mobile")))
+    seen = observe_network(network, measured(network), [tmp_path / "i.png"])
+    image = torch.from_numpy(nchw(portrait[:96, :96], np.float32))
+    wanted = Simulation(network, {})(image, exact=True)
+
+    def error(each: Network) -> float:
+        grids = choose_grids(each, {name: seen[name] for name in measured(each)}, CARD)
+        simulation = Simulation(regrid(each, grids), grids, floats=["tail"])
+        return float((simulation(image) - wanted).square().mean())
+
+    assert error(bypass_trunk(network, ["tail"])) < 0.7 * error(network)
+
+
+@pytest.mark.parametrize(("wrote", "reads"), [(False, True), (True, False)])
+def test_another_setting_of_bypass_is_refused(
+    float_graphs: Graphs, grids: Grids, tmp_path: Path, wrote: bool, reads: bool
+) -> None:
+    network = fold(read_network(float_graphs("x1")))
+    saved = regrid(bypass_trunk(network) if wrote else network, grids("x1"))
+    tuned.save(tmp_path, saved, {name: grids("x1")[name] for name in measured(saved)}, [])
+    with pytest.raises(InputError, match=r"not what .*tune writes"):
+        tuned.load(tmp_path, network, bypass=reads)
+
+
+def test_terms_on_different_grids_are_refused(networks: Networks, grids: Grids) -> None:
+    with pytest.raises(ValueError, match=r"image\.join: its inputs are on different grids"):
+        int8_model(bypass_trunk(networks("x1")), grids("x1"))
 
 
 @torch.no_grad()

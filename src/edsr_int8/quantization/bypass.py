@@ -39,7 +39,8 @@ def long_skip(network: Network) -> LongSkip | None:
     if not sums or joined(network):
         return None
     last, layers, readers = sums[-1], {x.name: x for x in network.layers}, users(network.layers)
-    head, end = (layers.get(name) for name in last.inputs)
+    # The first convolution of the image comes first in the order of the layers.
+    head, end = (layers.get(name) for name in sorted(last.inputs, key=list(layers).index))
     reader = next((x for x in network.layers if last.name in x.inputs), None)
     if (
         isinstance(head, Conv)
@@ -57,12 +58,12 @@ def long_skip(network: Network) -> LongSkip | None:
 def bypass_trunk(network: Network, floats: Collection[str] = ()) -> Network:
     """`network` with its long skip, where it has one, led around the trunk.
 
-    Not so where the reader of the sum is among `floats`: it reads the sum in float, and nothing is lost.
+    Not so where all of the skip is among `floats`, its two ends and the sum: there it is not rounded.
     Equal on every pixel, borders included, to 1e-9 grey levels in float64. The taps are on the image's
     grid; `regrid` brings them on the one of the tensor that they are joined with.
     """
     skip = long_skip(network)
-    if skip is None or skip.reader.name in floats:
+    if skip is None or {skip.head.name, skip.sum.name, skip.reader.name} <= set(floats):
         return network
     head = skip.head.weight.astype(np.float64)
     if skip.head.inputs[0] == IMAGE:  # no mean: the plane is only needed for the bias
@@ -82,10 +83,10 @@ def bypass_trunk(network: Network, floats: Collection[str] = ()) -> Network:
     if skip.head.expected is not None:
         expected = np.concatenate([np.zeros(reader.shape[1]), [skip.head.expected[tap[0]] for tap in taps]])
     gathered = Taps(TAPS, (PLANE,), taps, plane + 1, kernel, IMAGE_GRID.scale, IMAGE_GRID.zero_point)
-    joined = replace(
+    reading = replace(
         skip.reader, inputs=(JOIN,), weight=np.concatenate([reader, more], axis=1), expected=expected
     )
-    return replace(network, layers=tuple(_rewired(network, skip, gathered, joined)))
+    return replace(network, layers=tuple(_rewired(network, skip, gathered, reading)))
 
 
 def _rewired(network: Network, skip: LongSkip, taps: Taps, reader: Conv) -> Iterator[Layer]:
@@ -106,12 +107,17 @@ def joined(network: Network) -> str | None:
     return next((x.inputs[0] for x in network.layers if isinstance(x, Join)), None)
 
 
+def reads_join(conv: Conv) -> bool:
+    """Whether taps are among the input channels of `conv`."""
+    return conv.inputs == (JOIN,)
+
+
 def regrid(network: Network, grids: Mapping[str, Grid]) -> Network:
     """`network` with its taps, where it has some, on the grid of the tensor that they are joined with.
 
     Exact: value' = scale' * (code - zero point') is linear in value, so the weights that read it can make
     up for it; the constant goes by way of the plane's own tap. ValueError where that grid has no values
-    above zero.
+    above zero, KeyError where there is none.
     """
     taps = next((x for x in network.layers if isinstance(x, Taps)), None)
     name = joined(network)
@@ -119,9 +125,9 @@ def regrid(network: Network, grids: Mapping[str, Grid]) -> Network:
         return network
     grid = grids[name]
     if grid.zero_point >= WHITE:
-        raise ValueError("a grid without values above zero has no code for the plane")
+        raise ValueError(f"{name}: a grid without values above zero has no code for the plane")
     after = replace(taps, scale=grid.scale, zero_point=grid.zero_point)
-    reader = next(x for x in network.layers if isinstance(x, Conv) and x.inputs == (JOIN,))
+    reader = next(x for x in network.layers if isinstance(x, Conv) and reads_join(x))
     weight = reader.weight.copy()
     first = weight.shape[1] - len(taps.taps)
     middle = first + taps.taps.index((taps.channels - 1, taps.kernel[0] // 2, taps.kernel[1] // 2))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from edsr_int8.quantization.bypass import JOIN, bypass_trunk, regrid
+from edsr_int8.quantization.bypass import bypass_trunk, reads_join, regrid
 from edsr_int8.quantization.calibrated import swept_grids
 from edsr_int8.quantization.crops import cut_crops
 from edsr_int8.quantization.network import IMAGE, Conv, Network, read_network
@@ -34,16 +34,19 @@ PATCH, SEED = 32, 0
 def round_network(float_model: Path, histograms: Path, images: Sequence[Path], out: Path) -> None:
     """Write the folded network's weights, rounded by `gptq`, for `tuned.load_weights`.
 
-    Both as it is and bypassed, which differ in one convolution.
+    Both as it is and bypassed, where it can be: these differ in one convolution.
     """
     torch.set_num_threads(THREADS)
     crops = cut_crops(images, count=CROPS, patch=PATCH, seed=SEED).training
     network = fold(read_network(float_model))
     around = bypass_trunk(network)
+    if around is network:
+        save_weights(out, gptq(network, crops))
+        return
     around = regrid(around, swept_grids(around, histograms, CARD))
-    others = [x.name for x in around.layers if isinstance(x, Conv) and x.inputs != (JOIN,)]
-    rounded = gptq(network, crops)
-    save_weights(out, gptq(around, crops, others), rounded)
+    others = [x.name for x in around.layers if isinstance(x, Conv) and not reads_join(x)]
+    # In this order: of the convolutions that both have, the rounded ones stay.
+    save_weights(out, gptq(around, crops, others), gptq(network, crops))
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from edsr_int8.errors import InputError
-from edsr_int8.quantization.bypass import JOIN, bypass_trunk
+from edsr_int8.quantization.bypass import bypass_trunk, reads_join
 from edsr_int8.quantization.losses import alone, read_losses
 from edsr_int8.quantization.network import (
     Conv,
@@ -28,21 +28,22 @@ def floats_of(
 ) -> frozenset[str]:
     """The layers of `float_model`, folded, that stay in float: those named, or the best within `budget`.
 
-    With `bypass`, of the network as `bypass_trunk` leaves it with them.
+    With `bypass`, layers of the network that `bypass_trunk` makes with them; a sum that it leaves out is
+    no layer of that any more, though it may be named.
     """
     if not patterns and not budget:
         return frozenset()
 
     def choose(network: Network) -> frozenset[str]:
-        if patterns:
-            return named_layers(network, patterns)
         found = read_losses(losses)
         return within_budget(network, alone(found, "tensor"), alone(found, "weights"), budget)
 
     network = fold(read_network(float_model))
-    chosen = choose(network)
+    chosen = named_layers(network, patterns) if patterns else choose(network)
     around = bypass_trunk(network, chosen) if bypass else network
-    return chosen if around is network else choose(around)
+    if around is network:
+        return chosen
+    return chosen & {layer.name for layer in around.layers} if patterns else choose(around)
 
 
 def named_layers(network: Network, patterns: Sequence[str]) -> frozenset[str]:
@@ -68,7 +69,7 @@ def within_budget(
     read them rounded any more. What reads a join, which is of codes, stays in int8.
     """
     macs = conv_macs(network)
-    weights = {x.name: weights[x.name] for x in network.layers if isinstance(x, Conv) and x.inputs != (JOIN,)}
+    weights = {x.name: weights[x.name] for x in network.layers if isinstance(x, Conv) and not reads_join(x)}
     chosen = frozenset(layer.name for layer in network.layers if isinstance(layer, Sum))
     left = budget * sum(macs.values())
 
@@ -88,7 +89,7 @@ def within_budget(
 def rounded(network: Network, floats: Collection[str]) -> dict[str, float]:
     """Of each measured tensor the share of its readers that read it rounded.
 
-    All do where an int8 layer gives it; else only int8 convolutions do.
+    All do where an int8 layer gives it; else only int8 convolutions and joins do.
     """
     found = {}
     for name in measured(network):

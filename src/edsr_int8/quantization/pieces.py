@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime as ort
 
 from edsr_int8.quantization.floating import float_model
-from edsr_int8.quantization.network import IMAGE, Layer, Shuffle, Sum
+from edsr_int8.quantization.network import IMAGE, Join, Layer, Shuffle, Sum
 
 SAME_AS_REQUESTED = 1  # onnxruntime's arena by default doubles instead
 
@@ -33,7 +33,7 @@ def split(layers: Sequence[Layer], wanted: Sequence[str]) -> list[Piece]:
     groups: list[list[Layer]] = [[]]
     for layer in layers[: last + 1]:
         groups[-1].append(layer)
-        if isinstance(layer, Sum | Shuffle):
+        if isinstance(layer, Sum | Shuffle | Join):
             groups.append([])
     groups = [group for group in groups if group]
     return [_piece(group, groups[i + 1 :], wanted) for i, group in enumerate(groups)]

@@ -33,7 +33,8 @@ def qdq_model(
     """uint8 `image` 1x3xHxW -> uint8 `output`, from a folded network and the grid of each of its tensors.
 
     A QuantizeLinear is also the clip of its layer: to 0..255 at the output, where it rounds half to
-    even, and at zero behind a Relu. ValueError where a grid reaches beyond its layer's clip.
+    even, and at zero behind a Relu. ValueError where a grid reaches beyond its layer's clip, or a
+    join's inputs are on different ones.
     """
     graph = _Graph(grids, floats)
     for layer in network.layers:
@@ -67,6 +68,8 @@ class _Graph:
             case Taps():
                 made = self._conv(layer.as_conv())
             case Join():
+                if len({self.grids[x] for x in layer.inputs}) > 1:
+                    raise ValueError(f"{name}: its inputs are on different grids; regrid the network")
                 self.codes[name] = self.builder.join(layer, [self._codes(x) for x in layer.inputs], output)
                 return
             case Sum():

@@ -6,7 +6,7 @@ from pathlib import Path
 from edsr_int8.files import atomic, write_json
 from edsr_int8.quantization import tuned
 from edsr_int8.quantization.bypass import bypass_trunk, regrid
-from edsr_int8.quantization.calibrated import shared_grids, swept_grids
+from edsr_int8.quantization.calibrated import calibrated_grids, shared_grids, swept_grids
 from edsr_int8.quantization.mixed import shares
 from edsr_int8.quantization.network import (
     IMAGE,
@@ -38,7 +38,8 @@ def quantize(
     """Write `out`/model.onnx, uint8 in and out, and `out`/ranges.json: what was chosen for each tensor.
 
     Weights and grids are those of the folder `prepared`, where `tune` left some. Else the grids come
-    off `histograms` as `ranges`, `share` and `bypass` say, and the weights from the file `rounded`, if any.
+    off `histograms` as `ranges`, `share` and `bypass` say, and the weights from the file `rounded`, if any;
+    these ask for the card's range of the tensor that taps are joined with.
     Equal inputs give equal bytes. InputError where `histograms` are not those of `float_model`.
     """
     network = fold(read_network(float_model))
@@ -47,7 +48,7 @@ def quantize(
         network, chosen, floats = tuned.load(prepared, network, bypass=bypass)
     else:
         network = bypass_trunk(network) if bypass else network
-        chosen = swept_grids(network, histograms, ranges)
+        chosen = (swept_grids if rounded else calibrated_grids)(network, histograms, ranges)
         if share:
             chosen |= {name: chosen[owner] for name, owner in shared_grids(network).items()}
         network = regrid(network, chosen)
@@ -65,7 +66,7 @@ def quantize(
 
 
 def all_grids(network: Network, measured_grids: Mapping[str, Grid]) -> dict[str, Grid]:
-    """The grid of every tensor: an image's own, a shuffle's its input's, any other's as measured."""
+    """The grid of every tensor: an image's own, a shuffle's or join's its input's, others as measured."""
     grids = {IMAGE: IMAGE_GRID}
     grids |= dict.fromkeys(ends_on_image(network), IMAGE_GRID)
     grids |= measured_grids

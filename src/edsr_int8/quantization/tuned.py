@@ -9,7 +9,7 @@ import numpy as np
 
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic, read_json, write_json
-from edsr_int8.quantization.bypass import JOIN, bypass_trunk, regrid
+from edsr_int8.quantization.bypass import bypass_trunk, reads_join, regrid
 from edsr_int8.quantization.network import Conv, Network
 from edsr_int8.quantization.ranges import Grid
 
@@ -29,7 +29,7 @@ def save_weights(path: Path, *networks: Network) -> None:
 
 def _key(conv: Conv) -> str:
     """The convolution that reads a join has other weights there than without."""
-    return f"{conv.name}.joined" if conv.inputs == (JOIN,) else conv.name
+    return f"{conv.name}.joined" if reads_join(conv) else conv.name
 
 
 def load_weights(path: Path, network: Network) -> Network:
@@ -72,8 +72,8 @@ def load(
     try:
         found = read_json(folder / GRIDS)
         grids = {name: Grid(entry["scale"], entry["zero_point"]) for name, entry in found["grids"].items()}
+        floats = frozenset(found["floats"])
+        network = regrid(bypass_trunk(network, floats) if bypass else network, grids)
     except DAMAGED as error:
         raise InputError(f"{folder}: not what tune writes ({error}); run it again") from None
-    floats = frozenset(found["floats"])
-    network = bypass_trunk(network, floats) if bypass else network
-    return load_weights(folder / WEIGHTS, regrid(network, grids)), grids, floats
+    return load_weights(folder / WEIGHTS, network), grids, floats
