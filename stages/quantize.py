@@ -16,17 +16,13 @@ def quantize(params: Params, model: str, precision: str) -> None:
         link(graphs / "uint8.onnx", out / "model.onnx")
         write_json(out / "ranges.json", {})
         return
+    rounded = layout.rounded(model) if wanted.gptq else None
     try:
         quantize_network(
-            graphs / "float.onnx",
-            layout.histograms(model),
-            out,
-            ranges=preparation(wanted).ranges,
-            share=wanted.share,
-            bypass=wanted.bypass,
-            rounded=layout.rounded(model) if wanted.gptq else None,
-            prepared=layout.tuned(model, precision),
-        )
+            graphs / "float.onnx", layout.histograms(model), out,
+            ranges=preparation(wanted).ranges, share=wanted.share, bypass=wanted.bypass,
+            rounded=rounded, prepared=layout.tuned(model, precision),
+        )  # fmt: skip
     except InputError as error:
         raise InputError(f"precisions.{precision}: {error}") from None
 
