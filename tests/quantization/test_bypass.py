@@ -203,6 +203,18 @@ def test_tensors_in_the_graph_are_uint8(networks: Networks, grids: Grids) -> Non
     assert [[makers[name] for name in node.input] for node in joins] == [["QuantizeLinear"] * 2]
 
 
+@pytest.mark.parametrize("name", WITH_SKIP)
+def test_onnxruntime_runs_nothing_in_float(
+    networks: Networks, grids: Grids, tmp_path: Path, name: str
+) -> None:
+    model = int8_model(regrid(bypass_trunk(networks(name)), grids(name)), grids(name))
+    settings = session_options(threads=1)
+    settings.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    ort.InferenceSession(model.SerializeToString(), settings)
+    executed = {node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node}
+    assert executed <= {"QLinearConv", "QLinearAdd", "DepthToSpace", "Pad", "Transpose", "Concat"}
+
+
 def test_rounded_weights_serve_rows_with_and_without(
     float_graphs: Graphs, tmp_path: Path, portrait: np.ndarray
 ) -> None:
@@ -344,9 +356,8 @@ def test_in_mixed_precision_a_join_is_still_of_codes(
     found = {n: grids("x4")[n] for n in measured(around)}
     around, floats = regrid(around, found), {"body_end", "tail", "body.0.conv2.add"}
     model, image = qdq_model(around, all_grids(around, found), {}, floats=floats), portrait[80:120, 40:90]
-    settings = session_options(
-        threads=1
-    )  # as written: onnxruntime would leave out the rounding before a join
+    settings = session_options(threads=1)
+    # As written: onnxruntime would leave out the rounding before a join.
     settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = ort.InferenceSession(model.SerializeToString(), settings)
     built = session.run(None, {IMAGE: nchw(image, np.uint8)})[0]

@@ -130,11 +130,10 @@ def regrid(network: Network, grids: Mapping[str, Grid]) -> Network:
     reader = next(x for x in network.layers if isinstance(x, Conv) and reads_join(x))
     weight = reader.weight.copy()
     first = weight.shape[1] - len(taps.taps)
-    middle = first + taps.taps.index((taps.channels - 1, taps.kernel[0] // 2, taps.kernel[1] // 2))
     of_taps = weight[:, first:]
     constant = taps.scale * (after.zero_point - taps.zero_point) * of_taps.sum(axis=1)
     weight[:, first:] = of_taps * (taps.scale / after.scale)
-    weight[:, middle] += constant / (after.scale * (WHITE - after.zero_point))
+    weight[:, first + taps.white] += constant / (after.scale * (WHITE - after.zero_point))
     expected = reader.expected
     if expected is not None:
         moved = after.scale * (expected[first:] / taps.scale + taps.zero_point - after.zero_point)

@@ -92,6 +92,11 @@ class Taps(Layer):
     scale: float
     zero_point: int
 
+    @property
+    def white(self) -> int:
+        """Which of the taps is the plane's own: the last channel, in the middle of the kernel."""
+        return self.taps.index((self.channels - 1, self.kernel[0] // 2, self.kernel[1] // 2))
+
     def as_conv(self) -> Conv:
         """The same as a convolution: its weights are all 0 but one an output channel."""
         weight = np.zeros((len(self.taps), self.channels, *self.kernel))

@@ -60,7 +60,11 @@ class Simulation(nn.Module):
         self.last_reader = {name: i for i, x in enumerate(network.layers) for name in x.inputs}
         self.clipped = ends_on_image(network)
         self.tensors, self.layers = frozenset(grids), frozenset(self.convs)  # whose rounding is on
-        self.gathers = {x.name: x.as_conv() for x in network.layers if isinstance(x, Taps)}
+        self.gathers = {
+            x.name: torch.from_numpy(x.as_conv().weight).float()
+            for x in network.layers
+            if isinstance(x, Taps)
+        }
         self.weights = _parameters({n: x.weight for n, x in self.convs.items()})
         self.biases = _parameters({n: x.bias for n, x in self.convs.items()})
         self.log_scales = _parameters({n: np.log([g.scale]) for n, g in grids.items()})
@@ -118,18 +122,15 @@ class Simulation(nn.Module):
             case Shuffle():
                 return functional.pixel_shuffle(whole[layer.inputs[0]], layer.factor)
             case Taps():
-                return self._gathered(layer, whole[layer.inputs[0]])
+                weight, padding = self.gathers[layer.name], [n // 2 for n in layer.kernel]
+                value = functional.conv2d(whole[layer.inputs[0]], weight, padding=padding)
+                return value - layer.scale * layer.zero_point
             case Join():
                 return torch.cat([coded[name] for name in layer.inputs], 1)
             case Plane():
                 image = whole[layer.inputs[0]]
                 return torch.cat([image, torch.full_like(image[:, :1], layer.value)], 1)
         raise TypeError(f"{layer.name}: {type(layer).__name__} has no integer form; fold it")
-
-    def _gathered(self, taps: Taps, value: Tensor) -> Tensor:
-        conv = self.gathers[taps.name]
-        weight, bias = (torch.from_numpy(x).float() for x in (conv.weight, conv.bias))
-        return functional.conv2d(value, weight, bias, padding=[n // 2 for n in weight.shape[2:]])
 
     def _round(self, layer: Layer, value: Tensor) -> Tensor:
         if layer.name not in self.tensors:
@@ -144,14 +145,12 @@ class Simulation(nn.Module):
         """Weight and bias in the bases and gains of now."""
         weight, bias = self.weights[key(conv.name)], self.biases[key(conv.name)]
         source = conv.inputs[0]
-        if isinstance(join := self.makers.get(source), Join):
-            [mixed, _] = join.inputs  # the taps, which come last, have no basis
-        else:
-            mixed = source
-        if mixed in self.basis_of:
+        maker = self.makers.get(source)
+        mixed = maker.inputs[0] if isinstance(maker, Join) else source
+        if mixed in self.basis_of:  # of a join, the first channels
             inverse = inverses[self.basis_of[mixed]]
-            own, taps = weight.tensor_split([len(inverse)], dim=1)
-            weight = torch.cat([torch.einsum("oihw,ij->ojhw", own, inverse), taps], 1)
+            own, rest = weight.tensor_split([len(inverse)], dim=1)
+            weight = torch.cat([torch.einsum("oihw,ij->ojhw", own, inverse), rest], 1)
         elif key(source) in self.log_gains:
             weight = weight * torch.exp(-self.log_gains[key(source)]).reshape(1, -1, 1, 1)
         if conv.name in self.basis_of:
