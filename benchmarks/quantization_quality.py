@@ -61,14 +61,15 @@ def ours(row: Precision, graph: Path, images: Sequence[Path], out: Path) -> None
     observe(graph, images, histograms)
     if row.budget:
         write_losses(losses, measure_losses(graph, histograms, images))
-    floats = floats_of(graph, losses, row.float_layers, row.budget, bypass=row.bypass)
+    floats = floats_of(graph, losses, row.float_layers, row.budget, bypass=row.bypass, narrowed=row.narrow)
     if wanted.needed or floats:
         prepare(graph, histograms, images, prepared, wanted, floats)
     elif rounded:
         round_network(graph, histograms, images, rounded)
     quantize(
         graph, histograms, folder,
-        ranges=wanted.ranges, share=wanted.share, bypass=wanted.bypass, rounded=rounded, prepared=prepared,
+        ranges=wanted.ranges, share=wanted.share, bypass=wanted.bypass, narrowed=wanted.narrow,
+        rounded=rounded, prepared=prepared,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ def preparation(row: Precision) -> Preparation:
         mix=row.mix,
         even=row.even,
         share=row.share,
+        narrow=row.narrow,
         bypass=row.bypass,
         gptq=row.gptq,
         bias_correction=row.bias_correction,

@@ -21,7 +21,7 @@ def quantize(params: Params, model: str, precision: str) -> None:
         quantize_network(
             graphs / "float.onnx", layout.histograms(model), out,
             ranges=preparation(wanted).ranges, share=wanted.share, bypass=wanted.bypass,
-            rounded=rounded, prepared=layout.tuned(model, precision),
+            narrowed=wanted.narrow, rounded=rounded, prepared=layout.tuned(model, precision),
         )  # fmt: skip
     except InputError as error:
         raise InputError(f"precisions.{precision}: {error}") from None

@@ -15,7 +15,9 @@ def tune(params: Params, model: str, precision: str) -> None:
     graph, losses = layout.export(model) / "float.onnx", layout.sensitivity(model)
     images = sorted((layout.images(model) / "calibration").rglob("*.png"))
     try:
-        floats = floats_of(graph, losses, wanted.float_layers, wanted.budget, bypass=wanted.bypass)
+        floats = floats_of(
+            graph, losses, wanted.float_layers, wanted.budget, bypass=wanted.bypass, narrowed=wanted.narrow
+        )
         if preparation(wanted).needed or floats:
             prepare(graph, layout.histograms(model), images, out, preparation(wanted), floats)
         else:

@@ -90,6 +90,7 @@ class Precision:
     overrides: tuple[Override, ...] = ()
     mix: bool = False  # exact: linear tensors in the channel basis that rounds best
     even: bool = False  # exact: channels inside residual blocks scaled to fill the range
+    narrow: bool = False  # exact: the last shuffle behind the last convolution, with a fifth of the work
     share: bool = False  # the last residual sum and its terms on one grid
     bypass: bool = False  # exact: the image goes around the trunk, and the last residual sum goes
     gptq: bool = False  # weights rounded so that later ones make up for earlier ones

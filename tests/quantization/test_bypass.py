@@ -261,7 +261,7 @@ def test_the_picture_is_nearer(real_graphs: Graphs, portrait: np.ndarray, tmp_pa
 
 
 def test_learned_and_saved_and_built(float_graphs: Graphs, tmp_path: Path, portrait: np.ndarray) -> None:
-    """The grid that taps share stays as it was, also under search; the graph is that of the simulation."""
+    """The grid that taps share is searched and learned as others are; the graph is that of the simulation."""
     write_png(tmp_path / "images/i.png", portrait)
     images, graph, histograms = [tmp_path / "images/i.png"], float_graphs("x4"), tmp_path / "h.npz"
     observe(graph, images, histograms, threads=1)
@@ -271,9 +271,10 @@ def test_learned_and_saved_and_built(float_graphs: Graphs, tmp_path: Path, portr
     prepare(graph, histograms, images, tmp_path / "tune", options)
     started = calibrated_grids(bypass_trunk(fold(read_network(graph))), histograms, Ranges("search"))
     network, grids, floats = tuned.load(tmp_path / "tune", fold(read_network(graph)), bypass=True)
-    assert grids["body_end"].scale == pytest.approx(started["body_end"].scale, rel=1e-6)
-    assert grids["body_end"].zero_point == started["body_end"].zero_point
-    assert grids["head"].scale != pytest.approx(started["head"].scale, rel=1e-3)
+    for name in ("body_end", "head"):
+        assert grids[name].scale != pytest.approx(started[name].scale, rel=1e-3)
+    taps = next(x for x in network.layers if isinstance(x, Taps))
+    assert Grid(taps.scale, taps.zero_point) == grids["body_end"]
     assert not floats
     quantize(graph, histograms, tmp_path / "int8", bypass=True, prepared=tmp_path / "tune")
     image = nchw(portrait[80:120, 40:90], np.uint8)

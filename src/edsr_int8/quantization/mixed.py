@@ -7,6 +7,7 @@ from pathlib import Path
 from edsr_int8.errors import InputError
 from edsr_int8.quantization.bypass import bypass_trunk, reads_join
 from edsr_int8.quantization.losses import alone, read_losses
+from edsr_int8.quantization.narrow import narrow
 from edsr_int8.quantization.network import (
     Conv,
     Layer,
@@ -24,12 +25,19 @@ INT8_BYTES, FLOAT_BYTES = 1, 4
 
 
 def floats_of(
-    float_model: Path, losses: Path, patterns: Sequence[str], budget: float, *, bypass: bool = False
+    float_model: Path,
+    losses: Path,
+    patterns: Sequence[str],
+    budget: float,
+    *,
+    bypass: bool = False,
+    narrowed: bool = False,
 ) -> frozenset[str]:
     """The layers of `float_model`, folded, that stay in float: those named, or the best within `budget`.
 
     With `bypass`, layers of the network that `bypass_trunk` makes with them; a sum that it leaves out is
-    no layer of that any more, though it may be named.
+    no layer of that any more, though it may be named. `narrowed`: with the work of what `narrow` makes,
+    and the losses of what it began with.
     """
     if not patterns and not budget:
         return frozenset()
@@ -39,6 +47,7 @@ def floats_of(
         return within_budget(network, alone(found, "tensor"), alone(found, "weights"), budget)
 
     network = fold(read_network(float_model))
+    network = narrow(network) if narrowed else network
     chosen = named_layers(network, patterns) if patterns else choose(network)
     around = bypass_trunk(network, chosen) if bypass else network
     if around is network:

@@ -48,6 +48,7 @@ class Preparation:
     mix: bool = False
     even: bool = False
     share: bool = False
+    narrow: bool = False
     bypass: bool = False
     gptq: bool = False
     bias_correction: bool = False
@@ -56,6 +57,6 @@ class Preparation:
     @property
     def needed(self) -> bool:
         """Whether there is anything to do that takes forward passes for this row alone."""
-        asked = self.mix or self.even or self.bias_correction or self.tuning.steps
+        asked = self.mix or self.even or self.narrow or self.bias_correction or self.tuning.steps
         methods = {self.ranges.method, *(override.ranges for override in self.ranges.overrides)}
         return bool(asked) or "search" in methods

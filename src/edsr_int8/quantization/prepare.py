@@ -9,11 +9,12 @@ import torch
 from edsr_int8.files import write_csv
 from edsr_int8.quantization import tuned
 from edsr_int8.quantization.basis import even_out
-from edsr_int8.quantization.bypass import bypass_trunk, joined, regrid
+from edsr_int8.quantization.bypass import bypass_trunk, regrid
 from edsr_int8.quantization.calibrated import calibrated_grids, choose_grids, shared_grids
 from edsr_int8.quantization.correct import correct_biases
 from edsr_int8.quantization.crops import Crops, cut_crops
 from edsr_int8.quantization.gptq import gptq
+from edsr_int8.quantization.narrow import narrow
 from edsr_int8.quantization.network import Network, measured, read_network
 from edsr_int8.quantization.observe import observe_network
 from edsr_int8.quantization.options import Preparation
@@ -42,6 +43,8 @@ def prepare(
     """
     torch.set_num_threads(THREADS)
     network = fold(read_network(float_model))
+    if options.narrow:
+        network = narrow(network)
     if options.bypass:
         network = bypass_trunk(network, floats)
     budget = options.tuning
@@ -56,7 +59,7 @@ def prepare(
     )
     if options.gptq:  # rounds them at the end; until then they learn what rounding the tensors asks of them
         simulation.layers = frozenset()
-    own = [name for name in measured(network) if name not in {*simulation.shared, joined(network)}]
+    own = [name for name in measured(network) if name not in simulation.shared]
     searched = [name for name in own if method_of(name, options.ranges)[0] == "search"]
     search_ranges(simulation, searched, crops.training[:STATISTICS_CROPS])
     if options.bias_correction:
@@ -86,7 +89,7 @@ def _grids(
     network: Network, histograms: Path, images: Sequence[Path], options: Preparation
 ) -> dict[str, Grid]:
     """By the row's method, off `histograms`, or off new ones where the tensors are not the observed ones."""
-    if not (options.mix or options.even):
+    if not (options.mix or options.even or options.narrow):
         return calibrated_grids(network, histograms, options.ranges)
     sketches = observe_network(network, measured(network), images)
     return choose_grids(network, sketches, options.ranges)

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from edsr_int8.errors import InputError
 from edsr_int8.files import atomic, write_json
 from edsr_int8.quantization import tuned
 from edsr_int8.quantization.bypass import bypass_trunk, regrid
 from edsr_int8.quantization.calibrated import calibrated_grids, shared_grids, swept_grids
 from edsr_int8.quantization.mixed import shares
+from edsr_int8.quantization.narrow import narrow
 from edsr_int8.quantization.network import (
     IMAGE,
     Join,
@@ -32,6 +34,7 @@ def quantize(
     ranges: Ranges = CARD,
     share: bool = False,
     bypass: bool = False,
+    narrowed: bool = False,
     rounded: Path | None = None,
     prepared: Path | None = None,
 ) -> None:
@@ -39,13 +42,17 @@ def quantize(
 
     Weights and grids are those of the folder `prepared`, where `tune` left some. Else the grids come
     off `histograms` as `ranges`, `share` and `bypass` say, and the weights from the file `rounded`, if any;
-    these ask for the card's range of the tensor that taps are joined with.
+    these ask for the card's range of the tensor that taps are joined with. `narrowed` must be what
+    `tune` was told; without its folder there are no ranges for what `narrow` makes.
     Equal inputs give equal bytes. InputError where `histograms` are not those of `float_model`.
     """
     network = fold(read_network(float_model))
     floats: frozenset[str] = frozenset()
     if prepared and (prepared / tuned.WEIGHTS).exists():
+        network = narrow(network) if narrowed else network
         network, chosen, floats = tuned.load(prepared, network, bypass=bypass)
+    elif narrowed:
+        raise InputError(f"{prepared}: tune left nothing here that narrow could be built with; run it")
     else:
         network = bypass_trunk(network) if bypass else network
         chosen = (swept_grids if rounded else calibrated_grids)(network, histograms, ranges)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edsr_int8.quantization.basis import channels, linear_bases
-from edsr_int8.quantization.bypass import joined
+from edsr_int8.quantization.bypass import regrid
 from edsr_int8.quantization.network import (
     IMAGE,
     Conv,
@@ -72,9 +72,6 @@ class Simulation(nn.Module):
         self.log_gains = _parameters(
             {n: np.zeros(len(x.bias)) for n, x in self.convs.items() if not x.linear and n in grids}
         )
-        if (name := joined(network)) and name in grids:  # the taps are on its grid, so that must stay
-            self.log_scales[key(name)].requires_grad_(False)
-            self.zero_points[key(name)].requires_grad_(False)
         bases = linear_bases(network)
         self.basis_of = {name: i for i, basis in enumerate(bases) for name in basis}
         self.bases = nn.ParameterList(nn.Parameter(torch.eye(channels(network, basis))) for basis in bases)
@@ -188,7 +185,8 @@ class Simulation(nn.Module):
             return replace(layer, weight=weight.double().numpy(), bias=bias.double().numpy())
 
         layers = tuple(map(final, self.network.layers))
-        return replace(self.network, layers=layers), {n: self._grid(n) for n in measured(self.network)}
+        grids = {n: self._grid(n) for n in measured(self.network)}
+        return regrid(replace(self.network, layers=layers), grids), grids
 
     def _grid(self, name: str) -> Grid:
         source = self.shared.get(name, name)

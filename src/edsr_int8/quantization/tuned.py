@@ -39,20 +39,24 @@ def load_weights(path: Path, network: Network) -> Network:
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            origin = str(arrays[ORIGIN])
+            if (origin := str(arrays[ORIGIN])) != network.weights_sha256:
+                raise InputError(
+                    f"{path}: is of weights {origin:.8}, not {network.weights_sha256:.8}; "
+                    "run round and tune again"
+                )
             layers = tuple(
-                replace(layer, weight=arrays[f"{_key(layer)}.weight"], bias=arrays[f"{_key(layer)}.bias"])
-                if isinstance(layer, Conv)
-                else layer
-                for layer in network.layers
+                _with_weights(layer, arrays) if isinstance(layer, Conv) else layer for layer in network.layers
             )
     except DAMAGED as error:
         raise InputError(f"{path}: not what round or tune writes ({error}); run it again") from None
-    if origin != network.weights_sha256:
-        raise InputError(
-            f"{path}: is of weights {origin:.8}, not {network.weights_sha256:.8}; run round and tune again"
-        )
     return replace(network, layers=layers)
+
+
+def _with_weights(conv: Conv, arrays: Mapping[str, np.ndarray]) -> Conv:
+    weight, bias = arrays[f"{_key(conv)}.weight"], arrays[f"{_key(conv)}.bias"]
+    if weight.shape != conv.weight.shape:
+        raise ValueError(f"{conv.name} is {weight.shape} there and {conv.weight.shape} in the network")
+    return replace(conv, weight=weight, bias=bias)
 
 
 def save(folder: Path, network: Network, grids: Mapping[str, Grid], floats: Sequence[str]) -> None:
