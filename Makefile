@@ -13,7 +13,7 @@ repro: $(VENV)/installed
 	edsr-int8 summary
 
 test: $(VENV)/installed lint
-	pytest
+	pytest -n 2 --dist loadfile
 
 lint: $(VENV)/installed
 	ruff check
