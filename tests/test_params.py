@@ -114,12 +114,23 @@ def test_training_row_that_does_not_fit_is_refused(
 
 
 def test_keys_of_the_int8_row_arrive(tmp_path: Path) -> None:
-    keys = {"mix": True, "even": True, "share": True, "bypass": True, "gptq": True, "budget": 0.1}
-    keys |= {"tuning": {"steps": 30, "batch": 4}, "overrides": [{"tensors": "head", "ranges": "search"}]}
+    keys = {"mix": True, "even": True, "share": True, "narrow": True, "bypass": True, "gptq": True}
+    keys |= {
+        "budget": 0.1,
+        "tuning": {"steps": 30, "batch": 4},
+        "overrides": [{"tensors": "head", "ranges": "search"}],
+    }
     found = load(tmp_path, *((f"precisions.int8.{key}", value) for key, value in keys.items()))
     row = found.precisions["int8"]
-    assert (row.mix, row.even, row.share, row.bypass, row.gptq, row.budget) == (*[True] * 5, 0.1)
+    assert (row.mix, row.even, row.share, row.narrow, row.bypass, row.gptq) == (
+        True,
+    ) * 6 and row.budget == 0.1
     assert (row.tuning.steps, row.tuning.batch, row.overrides[0].ranges) == (30, 4, "search")
+
+
+def test_narrow_without_a_choice_of_what_stays_in_float_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"precisions\.int8: narrow .* give float_layers or budget"):
+        load(tmp_path, ("precisions.int8.narrow", True))
 
 
 def test_two_choices_of_what_stays_in_float_are_refused(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ class Precision:
     overrides: tuple[Override, ...] = ()
     mix: bool = False  # exact: linear tensors in the channel basis that rounds best
     even: bool = False  # exact: channels inside residual blocks scaled to fill the range
-    narrow: bool = False  # exact: the last shuffle behind the last convolution, with a fifth of the work
+    narrow: bool = False  # exact: the last shuffle behind the last convolution, which both stay in float
     share: bool = False  # the last residual sum and its terms on one grid
     bypass: bool = False  # exact: the image goes around the trunk, and the last residual sum goes
     gptq: bool = False  # weights rounded so that later ones make up for earlier ones
@@ -245,6 +245,10 @@ def _check_precision(precision: Precision, where: str) -> None:
         raise InputError(f"{where}: missing ranges; allowed: {listed(METHODS)}")
     if precision.float_layers and precision.budget:
         raise InputError(f"{where}: float_layers and budget both choose what stays in float; give one")
+    if precision.narrow and not (precision.float_layers or precision.budget):
+        raise InputError(
+            f"{where}: narrow is for layers that stay in float; give float_layers or budget, too"
+        )
 
 
 def description(row: Network) -> Description:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -107,39 +108,48 @@ def test_what_bends_or_is_read_twice_stays() -> None:
         assert narrow(changed) is changed
 
 
-def mixed(graph: Path, image: np.ndarray, folder: Path, *, narrowed: bool, patterns: tuple[str, ...]) -> Path:
+def mixed(
+    graph: Path, image: np.ndarray, folder: Path, *, narrowed: bool, patterns: tuple[str, ...], **more: Any
+) -> Path:
     write_png(folder / "images/i.png", image)
     images, histograms = [folder / "images/i.png"], folder / "h.npz"
     observe(graph, images, histograms, threads=1)
-    floats = floats_of(graph, folder / "none", patterns, 0, narrowed=narrowed)
+    bypass = more.get("bypass", False)
+    floats = floats_of(graph, folder / "none", patterns, 0, narrowed=narrowed, bypass=bypass)
     options = Preparation(
-        CARD, narrow=narrowed, gptq=True, tuning=Tuning(steps=2, batch=2, crops=8, patch=16)
+        CARD, narrow=narrowed, gptq=True, tuning=Tuning(steps=2, batch=2, crops=8, patch=16), **more
     )
     prepare(graph, histograms, images, folder / "tune", options, floats)
-    quantize(graph, histograms, folder / "int8", narrowed=narrowed, prepared=folder / "tune")
+    quantize(graph, histograms, folder / "int8", narrowed=narrowed, bypass=bypass, prepared=folder / "tune")
     return folder / "int8/model.onnx"
 
 
 @pytest.mark.parametrize("patterns", [(*SUMS, "upsample.1", "tail"), ("tail",), SUMS])
+@pytest.mark.parametrize("more", [{}, {"mix": True}, {"bypass": True, "mix": True, "even": True}])
 def test_learned_and_saved_and_built(
-    float_graphs: Graphs, tmp_path: Path, portrait: np.ndarray, patterns: tuple[str, ...]
+    float_graphs: Graphs,
+    tmp_path: Path,
+    portrait: np.ndarray,
+    patterns: tuple[str, ...],
+    more: dict[str, Any],
 ) -> None:
     """The graph is that of the simulation, whichever of the two convolutions stay in float."""
     graph = float_graphs("x4")
-    model = mixed(graph, portrait, tmp_path, narrowed=True, patterns=patterns)
-    network, grids, floats = tuned.load(tmp_path / "tune", narrow(fold(read_network(graph))))
+    model = mixed(graph, portrait, tmp_path, narrowed=True, patterns=patterns, **more)
+    network = narrow(fold(read_network(graph)))
+    network, grids, floats = tuned.load(tmp_path / "tune", network, bypass=more.get("bypass", False))
     image = np.ascontiguousarray(portrait[80:120, 40:90].transpose(2, 0, 1)[None])
     built = open_target(TargetOptions("onnxruntime", "", 1, 4096)).load(model)(image)
     with torch.no_grad():
         wanted = Simulation(network, grids, floats=floats)(torch.from_numpy(image).float())
     difference = np.abs(wanted.clamp(0, 255).round().numpy() - built)
-    assert difference.max() <= 2 and (difference > 0).mean() < 0.02
+    assert difference.max() <= 4 and (difference > 0).mean() < 0.02
 
 
 def test_tune_and_quantize_must_agree(float_graphs: Graphs, tmp_path: Path, portrait: np.ndarray) -> None:
     graph = float_graphs("x4")
     mixed(graph, portrait[:64, :64], tmp_path, narrowed=True, patterns=("tail",))
-    with pytest.raises(InputError, match="tune left nothing"):
+    with pytest.raises(InputError, match="narrow is built with what tune leaves"):
         quantize(graph, tmp_path / "h.npz", tmp_path / "int8", narrowed=True, prepared=tmp_path / "nothing")
     with pytest.raises(InputError, match=r"upsample\.1 is .* run it again"):
         quantize(graph, tmp_path / "h.npz", tmp_path / "int8", prepared=tmp_path / "tune")

@@ -21,6 +21,10 @@ from edsr_int8.quantization.ranges import IMAGE_GRID, Grid
 from edsr_int8.quantization.rewrite import PLANE, WHITE
 
 TAPS, JOIN = "image.taps", "image.join"
+# Of the grid that taps are joined with: at least this much above zero of what there is below, as their
+# constant plane needs some; and the codes below zero that this allows.
+ROOM = 1 / 3
+MOST_BELOW = int(WHITE / (1 + ROOM))
 
 
 @dataclass(frozen=True, eq=False)

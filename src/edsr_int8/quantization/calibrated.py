@@ -4,14 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from edsr_int8.errors import InputError
-from edsr_int8.quantization.bypass import joined
+from edsr_int8.quantization.bypass import ROOM, joined
 from edsr_int8.quantization.network import Network, Sum, measured
 from edsr_int8.quantization.options import CARD, Ranges
 from edsr_int8.quantization.ranges import Grid, choose_all, grid
 from edsr_int8.quantization.sketch import Sketch, load
-
-# Above zero, for the taps' constant plane: at least this much of what there is below.
-ROOM = 1 / 3
 
 
 def calibrated_grids(network: Network, histograms: Path, ranges: Ranges) -> dict[str, Grid]:

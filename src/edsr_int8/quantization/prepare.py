@@ -9,7 +9,7 @@ import torch
 from edsr_int8.files import write_csv
 from edsr_int8.quantization import tuned
 from edsr_int8.quantization.basis import even_out
-from edsr_int8.quantization.bypass import bypass_trunk, regrid
+from edsr_int8.quantization.bypass import bypass_trunk, joined, regrid
 from edsr_int8.quantization.calibrated import calibrated_grids, choose_grids, shared_grids
 from edsr_int8.quantization.correct import correct_biases
 from edsr_int8.quantization.crops import Crops, cut_crops
@@ -43,23 +43,29 @@ def prepare(
     """
     torch.set_num_threads(THREADS)
     network = fold(read_network(float_model))
+    seen = network
     if options.narrow:
         network = narrow(network)
+    observed = network is seen  # by `observe`: else its histograms are of other tensors
     if options.bypass:
         network = bypass_trunk(network, floats)
     budget = options.tuning
     crops = cut_crops(images, count=budget.crops, patch=budget.patch, seed=budget.seed)
     network = _rewritten(network, crops, options)
-    grids = _grids(network, histograms, images, options)
+    observed = observed and not (options.mix or options.even)
+    grids = _grids(network, histograms if observed else None, images, options)
     simulation = Simulation(
         regrid(network, grids),
         grids,
         floats=floats,
         shared=shared_grids(network) if options.share else {},
     )
+    joint = joined(network)
     if options.gptq:  # rounds them at the end; until then they learn what rounding the tensors asks of them
         simulation.layers = frozenset()
-    own = [name for name in measured(network) if name not in simulation.shared]
+    elif joint:  # weights that read taps are rounded in steps of their grid, so that stays
+        simulation.freeze(joint)
+    own = [name for name in measured(network) if name not in {*simulation.shared, joint}]
     searched = [name for name in own if method_of(name, options.ranges)[0] == "search"]
     search_ranges(simulation, searched, crops.training[:STATISTICS_CROPS])
     if options.bias_correction:
@@ -86,10 +92,10 @@ def _rewritten(network: Network, crops: Crops, options: Preparation) -> Network:
 
 
 def _grids(
-    network: Network, histograms: Path, images: Sequence[Path], options: Preparation
+    network: Network, histograms: Path | None, images: Sequence[Path], options: Preparation
 ) -> dict[str, Grid]:
-    """By the row's method, off `histograms`, or off new ones where the tensors are not the observed ones."""
-    if not (options.mix or options.even or options.narrow):
+    """By the row's method, off `histograms`, or off new ones where there are none of these tensors."""
+    if histograms:
         return calibrated_grids(network, histograms, options.ranges)
     sketches = observe_network(network, measured(network), images)
     return choose_grids(network, sketches, options.ranges)

@@ -52,7 +52,9 @@ def quantize(
         network = narrow(network) if narrowed else network
         network, chosen, floats = tuned.load(prepared, network, bypass=bypass)
     elif narrowed:
-        raise InputError(f"{prepared}: tune left nothing here that narrow could be built with; run it")
+        raise InputError(
+            f"{prepared or out}: narrow is built with what tune leaves, and there is nothing; run it"
+        )
     else:
         network = bypass_trunk(network) if bypass else network
         chosen = (swept_grids if rounded else calibrated_grids)(network, histograms, ranges)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edsr_int8.quantization.basis import channels, linear_bases
-from edsr_int8.quantization.bypass import regrid
+from edsr_int8.quantization.bypass import MOST_BELOW, joined, regrid
 from edsr_int8.quantization.network import (
     IMAGE,
     Conv,
@@ -72,10 +72,17 @@ class Simulation(nn.Module):
         self.log_gains = _parameters(
             {n: np.zeros(len(x.bias)) for n, x in self.convs.items() if not x.linear and n in grids}
         )
+        # Values of taps do not depend on their grid, so it may move; `result` brings them on it.
+        self.joint = joined(network)
         bases = linear_bases(network)
         self.basis_of = {name: i for i, basis in enumerate(bases) for name in basis}
         self.bases = nn.ParameterList(nn.Parameter(torch.eye(channels(network, basis))) for basis in bases)
         self.phases = {x.inputs[0]: x.factor**2 for x in network.layers if isinstance(x, Shuffle)}
+
+    def freeze(self, name: str) -> None:
+        """The grid of the tensor `name` learns nothing."""
+        self.log_scales[key(name)].requires_grad_(False)
+        self.zero_points[key(name)].requires_grad_(False)
 
     def forward(self, image: Tensor, *, exact: bool = False, see: See | None = None) -> Tensor:
         """`exact`: without any rounding. `see` looks at every tensor before it is rounded."""
@@ -134,9 +141,13 @@ class Simulation(nn.Module):
             return value
         name = self.shared.get(layer.name, layer.name)
         above_zero = layer.name in self.convs and not self.convs[layer.name].linear
-        zero = torch.zeros(1) if above_zero else self.zero_points[key(name)]
+        zero = torch.zeros(1) if above_zero else self._zero_point(name)
         scale = torch.exp(self.log_scales[key(name)])
         return torch._fake_quantize_learnable_per_tensor_affine(value, scale, zero, 0, 255, 1.0)
+
+    def _zero_point(self, name: str) -> Tensor:
+        zero_point: Tensor = self.zero_points[key(name)]
+        return zero_point.clamp(max=MOST_BELOW) if name == self.joint else zero_point
 
     def convolution(self, conv: Conv, inverses: list[Tensor], *, rounded: bool) -> tuple[Tensor, Tensor]:
         """Weight and bias in the bases and gains of now."""
@@ -175,7 +186,7 @@ class Simulation(nn.Module):
 
     @torch.no_grad()
     def result(self) -> tuple[Network, dict[str, Grid]]:
-        """The network and the grids of now."""
+        """The network and the grids of now; taps are on theirs."""
         inverses = [torch.linalg.inv(basis) for basis in self.bases]
 
         def final(layer: Layer) -> Layer:
@@ -191,7 +202,7 @@ class Simulation(nn.Module):
     def _grid(self, name: str) -> Grid:
         source = self.shared.get(name, name)
         above_zero = name in self.convs and not self.convs[name].linear
-        zero = 0 if above_zero else int(self.zero_points[key(source)].round().clamp(0, 255))
+        zero = 0 if above_zero else int(self._zero_point(source).round().clamp(0, 255))
         return Grid(float(torch.exp(self.log_scales[key(source)])), zero)
 
 
