@@ -122,9 +122,7 @@ def test_keys_of_the_int8_row_arrive(tmp_path: Path) -> None:
     }
     found = load(tmp_path, *((f"precisions.int8.{key}", value) for key, value in keys.items()))
     row = found.precisions["int8"]
-    assert (row.mix, row.even, row.share, row.narrow, row.bypass, row.gptq) == (
-        True,
-    ) * 6 and row.budget == 0.1
+    assert all((row.mix, row.even, row.share, row.narrow, row.bypass, row.gptq)) and row.budget == 0.1
     assert (row.tuning.steps, row.tuning.batch, row.overrides[0].ranges) == (30, 4, "search")
 
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx.reference import ReferenceEvaluator
 
 from edsr_int8.quantization import basis
 from edsr_int8.quantization.basis import best_basis, change_basis, channels, even_out, linear_bases
@@ -18,6 +17,7 @@ from edsr_int8.quantization.network import IMAGE, Conv, Network, read_network
 from edsr_int8.quantization.rewrite import fold
 from edsr_int8.quantization.simulate import Simulation
 from edsr_int8.quantization.statistics import channel_peaks, mix, statistics
+from reference import nchw, output
 
 Networks = Callable[[str], Network]
 NAMES = ["x1", "x4", "direct", "mdsr", "six"]  # six features: no power of two
@@ -43,20 +43,10 @@ BASES = {
 }
 
 
-def run64(network: Network, image: np.ndarray) -> np.ndarray:
-    """By ONNX's reference implementation in float64."""
-    model = float_model(network.layers, [IMAGE], [network.layers[-1].name], dtype=np.float64)
-    return ReferenceEvaluator(model).run(None, {IMAGE: nchw(image, np.float64)})[0]
-
-
 def run32(network: Network, image: np.ndarray) -> np.ndarray:
     model = float_model(network.layers, [IMAGE], [network.layers[-1].name])
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return session.run(None, {IMAGE: nchw(image, np.float32)})[0]
-
-
-def nchw(image: np.ndarray, dtype: type) -> np.ndarray:
-    return np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype)
 
 
 def assert_same_function(before: Network, after: Network, image: np.ndarray) -> None:
@@ -64,7 +54,7 @@ def assert_same_function(before: Network, after: Network, image: np.ndarray) -> 
     pairs = zip(before.layers, after.layers, strict=True)
     assert any(isinstance(x, Conv) and not np.allclose(x.weight, y.weight) for x, y in pairs)
     small = image[60:72, 40:53]
-    assert np.abs(run64(before, small) - run64(after, small)).max() < FLOAT64_TOLERANCE
+    assert np.abs(output(before, small) - output(after, small)).max() < FLOAT64_TOLERANCE
     large = image[40:104, 30:80]
     assert np.abs(run32(before, large) - run32(after, large)).max() < FLOAT32_TOLERANCE
 

@@ -9,7 +9,6 @@ import onnx
 import onnxruntime as ort
 import pytest
 import torch
-from onnx.reference import ReferenceEvaluator
 
 from edsr_int8.data.images import write_png
 from edsr_int8.errors import InputError
@@ -33,22 +32,13 @@ from edsr_int8.quantization.simulate import Simulation
 from edsr_int8.quantization.sketch import Sketch
 from edsr_int8.targets.base import TargetOptions, open_target
 from edsr_int8.targets.ort import session_options
+from reference import nchw, output
 
 Networks = Callable[[str], Network]
 Grids = Callable[[str], dict[str, Grid]]
 Graphs = Callable[[str], Path]
 WITH_SKIP = ["x1", "x4", "direct", "six"]
 SOME_GRID = Grid(0.7, 131)
-
-
-def nchw(image: np.ndarray, dtype: type) -> np.ndarray:
-    return np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype)
-
-
-def output(network: Network, image: np.ndarray) -> np.ndarray:
-    """In float64, by ONNX's reference implementation."""
-    model = float_model(network.layers, [IMAGE], [network.layers[-1].name], dtype=np.float64)
-    return ReferenceEvaluator(model).run(None, {IMAGE: nchw(image, np.float64)})[0]
 
 
 def bypassed(network: Network, grid: Grid) -> Network:
@@ -298,9 +288,11 @@ def test_the_joint_grid_may_move(networks: Networks, grids: Grids, portrait: np.
     simulation.zero_points[joint] += 255
     network, moved = simulation.result()
     assert moved[joint].zero_point == MOST_BELOW and moved[joint].scale > grids(name)[joint].scale
+    part = portrait[60:76, 40:53]
+    assert np.abs(output(network, part) - output(networks(name), part)).max() < 1e-3  # still that network
     built = Simulation(network, moved)
     built.layers = frozenset()
-    image = torch.from_numpy(nchw(portrait[60:76, 40:53], np.float32))
+    image = torch.from_numpy(nchw(part, np.float32))
     assert (simulation(image) - built(image)).abs().max() < 0.01
 
 

@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from onnx.reference import ReferenceEvaluator
 
 from edsr_int8.data.images import write_png
 from edsr_int8.errors import InputError
 from edsr_int8.quantization import tuned
-from edsr_int8.quantization.floating import float_model
 from edsr_int8.quantization.losses import Loss, write_losses
 from edsr_int8.quantization.mixed import conv_macs, floats_of, shares
 from edsr_int8.quantization.narrow import narrow
@@ -25,16 +23,11 @@ from edsr_int8.quantization.quantize import quantize
 from edsr_int8.quantization.rewrite import fold
 from edsr_int8.quantization.simulate import Simulation
 from edsr_int8.targets.base import TargetOptions, open_target
+from reference import nchw, output
 
 Networks = Callable[[str], Network]
 Graphs = Callable[[str], Path]
 SUMS = ("body.*.add", "body_end.add")
-
-
-def output(network: Network, image: np.ndarray) -> np.ndarray:
-    """In float64, by ONNX's reference implementation."""
-    model = float_model(network.layers, [IMAGE], [network.layers[-1].name], dtype=np.float64)
-    return ReferenceEvaluator(model).run(None, {IMAGE: image.transpose(2, 0, 1)[None].astype(np.float64)})[0]
 
 
 def ending(features: int, factor: int, kernel: int) -> Network:
@@ -84,7 +77,7 @@ def test_the_output_stays_in_a_real_network(real_graphs: Graphs, portrait: np.nd
 @torch.no_grad()
 def test_the_output_stays_in_float32(real_graphs: Graphs, portrait: np.ndarray) -> None:
     network = fold(read_network(real_graphs("r8f64")))
-    image = torch.from_numpy(portrait[:64, :64].transpose(2, 0, 1)[None].astype(np.float32))
+    image = torch.from_numpy(nchw(portrait[:64, :64], np.float32))
     before, after = (Simulation(n, {})(image, exact=True) for n in (network, narrow(network)))
     assert (before - after).abs().max() < 1e-3
 
@@ -108,19 +101,18 @@ def test_what_bends_or_is_read_twice_stays() -> None:
         assert narrow(changed) is changed
 
 
-def mixed(
-    graph: Path, image: np.ndarray, folder: Path, *, narrowed: bool, patterns: tuple[str, ...], **more: Any
-) -> Path:
+def mixed(graph: Path, image: np.ndarray, folder: Path, *, patterns: tuple[str, ...], **more: Any) -> Path:
+    """A narrowed build with the layers in float that `patterns` name."""
     write_png(folder / "images/i.png", image)
     images, histograms = [folder / "images/i.png"], folder / "h.npz"
     observe(graph, images, histograms, threads=1)
     bypass = more.get("bypass", False)
-    floats = floats_of(graph, folder / "none", patterns, 0, narrowed=narrowed, bypass=bypass)
+    floats = floats_of(graph, folder / "none", patterns, 0, narrowed=True, bypass=bypass)
     options = Preparation(
-        CARD, narrow=narrowed, gptq=True, tuning=Tuning(steps=2, batch=2, crops=8, patch=16), **more
+        CARD, narrow=True, gptq=True, tuning=Tuning(steps=2, batch=2, crops=8, patch=16), **more
     )
     prepare(graph, histograms, images, folder / "tune", options, floats)
-    quantize(graph, histograms, folder / "int8", narrowed=narrowed, bypass=bypass, prepared=folder / "tune")
+    quantize(graph, histograms, folder / "int8", narrowed=True, bypass=bypass, prepared=folder / "tune")
     return folder / "int8/model.onnx"
 
 
@@ -135,10 +127,10 @@ def test_learned_and_saved_and_built(
 ) -> None:
     """The graph is that of the simulation, whichever of the two convolutions stay in float."""
     graph = float_graphs("x4")
-    model = mixed(graph, portrait, tmp_path, narrowed=True, patterns=patterns, **more)
+    model = mixed(graph, portrait, tmp_path, patterns=patterns, **more)
     network = narrow(fold(read_network(graph)))
     network, grids, floats = tuned.load(tmp_path / "tune", network, bypass=more.get("bypass", False))
-    image = np.ascontiguousarray(portrait[80:120, 40:90].transpose(2, 0, 1)[None])
+    image = nchw(portrait[80:120, 40:90], np.uint8)
     built = open_target(TargetOptions("onnxruntime", "", 1, 4096)).load(model)(image)
     with torch.no_grad():
         wanted = Simulation(network, grids, floats=floats)(torch.from_numpy(image).float())
@@ -148,7 +140,7 @@ def test_learned_and_saved_and_built(
 
 def test_tune_and_quantize_must_agree(float_graphs: Graphs, tmp_path: Path, portrait: np.ndarray) -> None:
     graph = float_graphs("x4")
-    mixed(graph, portrait[:64, :64], tmp_path, narrowed=True, patterns=("tail",))
+    mixed(graph, portrait[:64, :64], tmp_path, patterns=("tail",))
     with pytest.raises(InputError, match="narrow is built with what tune leaves"):
         quantize(graph, tmp_path / "h.npz", tmp_path / "int8", narrowed=True, prepared=tmp_path / "nothing")
     with pytest.raises(InputError, match=r"upsample\.1 is .* run it again"):

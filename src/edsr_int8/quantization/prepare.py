@@ -42,17 +42,15 @@ def prepare(
     Equal inputs give equal bytes on one kind of machine. InputError where there are no images.
     """
     torch.set_num_threads(THREADS)
-    network = fold(read_network(float_model))
-    seen = network
-    if options.narrow:
-        network = narrow(network)
-    observed = network is seen  # by `observe`: else its histograms are of other tensors
+    folded = fold(read_network(float_model))
+    network = narrow(folded) if options.narrow else folded
+    # Else `histograms` are of other tensors.
+    observed = network is folded and not (options.mix or options.even)
     if options.bypass:
         network = bypass_trunk(network, floats)
     budget = options.tuning
     crops = cut_crops(images, count=budget.crops, patch=budget.patch, seed=budget.seed)
     network = _rewritten(network, crops, options)
-    observed = observed and not (options.mix or options.even)
     grids = _grids(network, histograms if observed else None, images, options)
     simulation = Simulation(
         regrid(network, grids),
