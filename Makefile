@@ -13,7 +13,7 @@ repro: $(VENV)/installed
 	edsr-int8 summary
 
 test: $(VENV)/installed lint
-	pytest -n 2 --dist loadfile
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/installed
 	ruff check

@@ -42,6 +42,8 @@ WEIGHTS = {"r8f64x2": "edsr_r8f64x2_official.pt"}
 PRECISIONS = ("fp32", "int8")
 BYPASS, NNCF = "bypass", "nncf"  # int8, too
 UNBOUNDED_MB = 2**20
+# onnxruntime's threads go on spinning after a run, at the cost of whoever has the next turn.
+SETTLE = 0.2  # seconds
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,7 @@ def interleaved(found: list[Contender], threads: int, runs: int) -> dict[Contend
     seconds: dict[Contender, list[float]] = {contender: [] for contender in pipes}
     for _ in bar(range(runs), "turns"):
         for contender, pipe in pipes.items():
+            time.sleep(SETTLE)
             pipe.send(True)
             seconds[contender].append(pipe.recv())
     for pipe in pipes.values():
@@ -183,16 +186,17 @@ def interleaved(found: list[Contender], threads: int, runs: int) -> dict[Contend
 
 
 def report(seconds: dict[Contender, float]) -> None:
-    """One line a build: latency, rate, share of the best GEMM rate of its precision, speed over fp32."""
+    """One line a build: latency, rate, share of the best GEMM rate of its precision, speed over others."""
     rates = {contender: 2 * contender.macs / s / 1e9 for contender, s in seconds.items()}
     peaks = {p: [r for c, r in rates.items() if (c.subject, c.precision) == ("gemm", p)] for p in PRECISIONS}
-    print(f"{'ms':>40s}{'GOP/s':>9s}{'of GEMM':>9s}{'over fp32':>11s}")
+    print(f"{'ms':>40s}{'GOP/s':>9s}{'of GEMM':>9s}{'over fp32':>11s}{'over NNCF':>11s}")
     for contender, s in seconds.items():
-        fp32 = seconds.get(replace(contender, precision="fp32", model=Path()), math.nan)
+        others = [seconds.get(replace(contender, precision=p)) for p in ("fp32", NNCF)]
         kind = "fp32" if contender.precision == "fp32" else "int8"
         share = rates[contender] / max(peaks[kind], default=math.nan)
         name = f"{contender.subject:10s}{contender.precision:7s}{contender.target:13s}"
-        print(f"{name}{1e3 * s:10.1f}{rates[contender]:9.0f}{share:9.0%}{fp32 / s:11.2f}")
+        over = [f"{other / s:.2f}" if other else "" for other in others]
+        print(f"{name}{1e3 * s:10.1f}{rates[contender]:9.0f}{share:9.0%}{over[0]:>11s}{over[1]:>11s}")
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from stages.run import run
 def train(params: Params, name: str) -> None:
     wanted, images = row(params.training, name, "training"), layout.training_images(name)
     knobs = {field.name: getattr(wanted, field.name) for field in fields(TrainingOptions)}
-    knobs["start"] = "" if Path(wanted.start) == layout.RANDOM_START else wanted.start
+    knobs["start"] = "" if Path(wanted.start).resolve() == layout.RANDOM_START.resolve() else wanted.start
     state = train_network(
         name, description(wanted), TrainingOptions(**knobs), source=wanted.source,
         training=[images / "training" / dataset for dataset in wanted.datasets],

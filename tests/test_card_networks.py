@@ -12,6 +12,8 @@ from edsr_int8.export import TOLERANCE
 from edsr_int8.models.complexity import card_flops_g
 from edsr_int8.params import description
 
+pytestmark = pytest.mark.slow
+
 FIRST = {description(row): name for name, row in reversed(MODELS.items())}  # the first row of each network
 
 

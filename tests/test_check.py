@@ -3,8 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from edsr_int8 import layout, params
 from edsr_int8.check import plan
+from edsr_int8.data.images import write_png
 from edsr_int8.params import Fid, Params
 
 PRESETS = Path(__file__).resolve().parents[1] / "presets"
@@ -35,3 +38,24 @@ def test_fid_that_cannot_be_had_is_a_warning(tmp_path: Path) -> None:
     (warning,) = plan(card(fid=Fid("w.pth", "6726825d")), tmp_path).warnings
     assert "fid.weights: w.pth is not there" in warning and "left out" in warning
     assert plan(card(fid=Fid("w.pth", "6726825d", ("https://host/w.pth",))), tmp_path).warnings == ()
+
+
+def test_pixels_that_training_decodes_count_until_the_row_is_done(tmp_path: Path) -> None:
+    rows = params.load(PRESETS / "sample_weights.yaml")
+    for i in range(3):
+        write_png(tmp_path / "data/BSDS500" / f"{i}.png", np.zeros((20, 30, 3), np.uint8))
+    photographs = replace(rows.datasets["bsds500_x2"], hr="*.png", limit=2)
+    rows = replace(
+        rows,
+        datasets=rows.datasets | {"bsds500_x2": photographs},
+        training={"edsr_x2": replace(rows.training["edsr_x2"], validation=())},
+    )
+    assert plan(rows, tmp_path).disk_bytes == 2 * (20 * 30 + 10 * 15) * 3
+    (tmp_path / layout.training("edsr_x2")).mkdir(parents=True)
+    assert plan(rows, tmp_path).disk_bytes == 0
+
+
+def test_pixels_of_what_is_still_to_be_fetched_are_estimated(tmp_path: Path) -> None:
+    rows = params.load(PRESETS / "train_div2k.yaml")
+    mdsr = 2 * rows.downloads["div2k_train_hr"].bytes * (3 + 1 / 4 + 1 / 9 + 1 / 16)  # three scales of it
+    assert plan(rows, tmp_path).disk_bytes - 2 * plan(rows, tmp_path).fetch_bytes > mdsr

@@ -103,6 +103,8 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path: Path, key: str, value: A
         ("mdsr.datasets", ["div2k_train_x2", "div2k_train_x4"], ["none has scale 3", "2, 3, 4"]),
         ("mdsr.validation", ["div2k_x4"], ["mdsr.validation", "none has scale 2"]),
         ("mdsr.halve_every", -1, ["halve_every", "at least 0"]),
+        ("mdsr.learning_rate", float("inf"), ["mdsr.learning_rate", "from 0 to 1"]),
+        ("mdsr.seed", 2**64, ["mdsr.seed", "from 0 to 4294967295"]),
     ],
 )
 def test_training_row_that_does_not_fit_is_refused(

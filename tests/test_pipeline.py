@@ -9,6 +9,8 @@ import pytest
 
 from project import Project, make_project
 
+pytestmark = pytest.mark.slow
+
 BUILDS = {f"{m}-{p}-onnxruntime" for m in ("tiny_x2", "tiny_x1") for p in ("fp32", "int8")}
 INT8 = {build for build in BUILDS if "int8" in build}
 

@@ -18,6 +18,8 @@ from http_server import serving
 from project import ROOT, make_project
 from standin_card import OTHER_TEST_SEQUENCES, PRESET, bodies, publish, standin
 
+pytestmark = pytest.mark.slow
+
 CARD = params.load(PRESET)
 
 

@@ -61,7 +61,8 @@ def _check(_: argparse.Namespace) -> int:
     print(f"{len(rows.models)} models, {len(rows.precisions)} precisions, {len(rows.targets)} targets")
     unknown = f", and {', '.join(plan.fetch_unknown)} of unknown length" if plan.fetch_unknown else ""
     print(f"to fetch: {plan.fetch_bytes / 1e6:.0f} MB{unknown}")
-    print(f"disk: about {plan.disk_bytes / 1e9:.1f} GB needed, {plan.free_bytes / 1e9:.1f} GB free")
+    more = ", and what those take," if plan.fetch_unknown else ""
+    print(f"disk: about {plan.disk_bytes / 1e9:.1f} GB{more} needed, {plan.free_bytes / 1e9:.1f} GB free")
     return 1 if plan.problems else 0
 
 

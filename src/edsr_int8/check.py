@@ -5,9 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edsr_int8 import layout
-from edsr_int8.params import Params
+from edsr_int8.data.images import image_shape
+from edsr_int8.errors import InputError
+from edsr_int8.params import Dataset, Params
 
 WIDE = 256  # features of those networks that are trained with res_scale 0.1 (Lim et al. 2017, table 1)
+
+PNG_RATIO = 2  # bytes of a photograph's pixels over those of its PNG: DIV2K's are 1.9
 
 
 @dataclass(frozen=True)
@@ -16,15 +20,16 @@ class Plan:
     warnings: tuple[str, ...]
     fetch_bytes: int  # still to download, of the rows that state their bytes
     fetch_unknown: tuple[str, ...]  # rows to download whose bytes are not stated
-    disk_bytes: int  # rough: archives beside their unpacked images, and every build's output images
+    # Rough: archives beside their unpacked images, every build's output images, what training decodes.
+    disk_bytes: int
     free_bytes: int
 
 
 def plan(params: Params, root: Path) -> Plan:
-    """Look at the rows and the disk below `root`; read no image and fetch nothing."""
+    """Look at the rows and the disk below `root`; decode no image and fetch nothing."""
     wanted = {key: row for key, row in params.downloads.items() if not (root / layout.fetched(key)).exists()}
     fetch_bytes = sum(row.bytes for row in wanted.values())
-    disk_bytes = 2 * fetch_bytes + _output_bytes(params, root)
+    disk_bytes = 2 * fetch_bytes + _output_bytes(params, root) + _decoded_bytes(params, root)
     free_bytes = shutil.disk_usage(root).free
     problems = _missing(params, root)
     warnings = _warnings(params, root)
@@ -120,3 +125,32 @@ def _output_bytes(params: Params, root: Path) -> int:
 def _reference_bytes(params: Params, name: str, root: Path) -> int:
     row = params.datasets[name]
     return sum(file.stat().st_size for file in (root / row.path).glob(row.hr)) if row.hr else 0
+
+
+def _decoded_bytes(params: Params, root: Path) -> int:
+    """Of the unfinished training row that decodes most: the pixels of a row go when it ends."""
+    rows = [row for key, row in params.training.items() if not (root / layout.training(key)).exists()]
+    uses = [{*row.datasets, *row.validation} for row in rows]
+    return max((sum(_pixel_bytes(params, name, root) for name in names) for names in uses), default=0)
+
+
+def _pixel_bytes(params: Params, name: str, root: Path) -> int:
+    """Of a data set's references, three bytes each, and of the images made smaller that go with them."""
+    row = params.datasets[name]
+    files = sorted((root / row.path).glob(row.hr)) if row.hr else []
+    pixels = sum(row.copies * 3 * _area(file) for file in files[: row.limit or None])
+    archives = [params.downloads[key].bytes for key in params.downloads if _lies_in(row, layout.fetched(key))]
+    return int((pixels or PNG_RATIO * sum(archives)) * (1 + 1 / row.scale**2))
+
+
+def _lies_in(row: Dataset, folder: Path) -> bool:
+    return Path(row.path, row.hr).is_relative_to(folder)
+
+
+def _area(file: Path) -> int:
+    """0 where it is no image: the stage that reads it says so."""
+    try:
+        height, width = image_shape(file)
+    except InputError:
+        return 0
+    return height * width

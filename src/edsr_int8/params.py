@@ -13,7 +13,7 @@ from edsr_int8 import layout
 from edsr_int8.errors import InputError
 from edsr_int8.models.description import Description, check, scales
 from edsr_int8.quantization.options import METHODS, Override, Tuning
-from edsr_int8.schema import OneOf, Within, listed, record
+from edsr_int8.schema import SEED, OneOf, Within, listed, record
 
 PROTOCOLS = ("official", "basicsr", "benchmark_y", "card")
 RUNTIMES = ("onnxruntime", "openvino", "integer", "torch", "tensorrt", "vacc")
@@ -50,7 +50,7 @@ class Dataset:
     hr: str  # '': degraded images only, for calibration
     lr: str  # '': made from hr, by bicubic reduction (sr) or a seeded camera shake (deblur)
     limit: Annotated[int, Within(0)] = 0  # the first N pairs; 0: all
-    seed: Annotated[int, Within(0)] = 0  # of the camera shake
+    seed: Annotated[int, SEED] = 0  # of the camera shake
     copies: Annotated[int, Within(1)] = 1  # camera shakes per photograph
 
 
@@ -117,11 +117,11 @@ class Training(Network):
     steps: Annotated[int, Within(1)]
     batch: Annotated[int, Within(1)]
     patch: Annotated[int, Within(1)]  # low-resolution pixels
-    learning_rate: Annotated[float, Within(0)]
+    learning_rate: Annotated[float, Within(0, 1)]
     warmup: Annotated[int, Within(0)]  # steps
     halve_every: Annotated[int, Within(0)]  # steps between two halvings of the learning rate; 0: a cosine
     ema: Annotated[float, Within(0, 1)]  # decay of the averaged weights; 0: none
-    seed: Annotated[int, Within(0)]
+    seed: Annotated[int, SEED]
     precision: Annotated[str, OneOf("float32", "bfloat16")]
     validate_every: Annotated[int, Within(1)]  # steps
     start: str  # a checkpoint to begin from; data/weights/random: random weights

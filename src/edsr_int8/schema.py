@@ -36,8 +36,13 @@ class Within:
         if self.low <= value <= self.high:
             return ""
         return (
-            f"at least {self.low:g}" if self.high == float("inf") else f"from {self.low:g} to {self.high:g}"
+            f"at least {self.low:g}"
+            if self.high == float("inf")
+            else f"from {self.low:g} to {self.high:.10g}"
         )
+
+
+SEED = Within(0, 2**32 - 1)  # what every generator of random numbers takes
 
 
 def listed(names: Iterable[Any]) -> str:

@@ -32,6 +32,19 @@ def test_an_identical_pair_counts_as_100_db_and_no_pair_as_more(pair):
     assert psnr_db(image + 1e-9, image) == 100.0
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_what_is_no_number_has_no_psnr(pair, wrong):
+    output = pair[0].astype(np.float32)
+    output[3, 5] = wrong
+    with pytest.raises(ValueError, match="NaN or infinite"):
+        psnr_db(output, pair[0])
+
+
+def test_nothing_has_no_psnr():
+    with pytest.raises(ValueError, match="no pixels"):
+        psnr_db(np.zeros((0, 4, 3)), np.zeros((0, 4, 3)))
+
+
 def test_other_shapes_are_refused(pair):
     with pytest.raises(ValueError, match="shapes differ"):
         psnr_db(pair[0], pair[1][:-1])

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from edsr_int8.errors import InputError
 from edsr_int8.models.description import Description
@@ -27,7 +28,11 @@ class Killed(Exception):
 
 
 def run(
-    pairs: Path, tiny: Description, options: TrainingOptions = OPTIONS, partial: str = "partial"
+    pairs: Path,
+    tiny: Description,
+    options: TrainingOptions = OPTIONS,
+    partial: str = "partial",
+    validation: Path | None = None,
 ) -> State:
     return train(
         "tiny",
@@ -35,7 +40,7 @@ def run(
         options,
         source="official",
         training=[pairs],
-        validation=[pairs],
+        validation=[validation or pairs],
         partial=pairs.parent / partial,
         device="cpu",
     )
@@ -99,6 +104,14 @@ def test_state_of_another_run_is_left_alone(
     assert_same(run(pairs, tiny, options), run(pairs, tiny, options, "fresh"))
 
 
+def test_other_validation_images_are_another_run(make_pairs: MakePairs, tiny: Description) -> None:
+    """Its curve and its best weights are of these images."""
+    pairs, others = make_pairs(), make_pairs("others", seed=9)
+    run(pairs, tiny)
+    again = run(pairs, tiny, validation=others)
+    assert_same(again, run(pairs, tiny, partial="fresh", validation=others))
+
+
 def test_best_is_the_average_of_the_highest_psnr(
     make_pairs: MakePairs, tiny: Description, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,12 +148,63 @@ def test_loss_that_is_no_number_stops_and_keeps_the_checkpoint(
         return (low * float("nan") if step >= 5 else low), high
 
     monkeypatch.setattr(loop, "crops", poisoned)
-    told = r"^training\.tiny: learning_rate: 0\.002 let the loss become nan before step 8; .* step 4 is kept$"
+    told = r"^training\.tiny: learning_rate: 0\.002 let the loss become nan by step 8; .* step 4 is kept$"
     with pytest.raises(InputError, match=told):
         run(pairs, tiny)
     kept = torch.load(pairs.parent / "partial" / "checkpoint.pt", weights_only=True)["state"]
     assert kept["step"] == 4
     assert all(tensor.isfinite().all() for tensor in kept["weights"].values())
+
+
+@pytest.mark.parametrize("broken_at", [4, 8])
+def test_weights_that_break_at_the_last_update_are_not_kept(
+    make_pairs: MakePairs, tiny: Description, monkeypatch: pytest.MonkeyPatch, broken_at: int
+) -> None:
+    """The loss of that step, taken before, is a number still."""
+    pairs, follow = make_pairs(), Learner._follow
+
+    def broken(self: Learner, step: int) -> None:
+        if step == broken_at - 1:
+            next(self.network.parameters()).data.fill_(float("nan"))
+        follow(self, step)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, "_follow", broken)
+        with pytest.raises(InputError, match=f"let weights become infinite or NaN by step {broken_at}; "):
+            run(pairs, tiny)
+    checkpoint = pairs.parent / "partial" / "checkpoint.pt"
+    assert checkpoint.exists() == (broken_at == 8)
+    assert_same(run(pairs, tiny), run(pairs, tiny, partial="unbroken"))
+
+
+def test_validation_images_that_shaving_leaves_nothing_of_are_refused(
+    make_pairs: MakePairs, tiny: Description
+) -> None:
+    small = make_pairs("small", height=4, width=8)
+    with pytest.raises(
+        InputError, match=r"^training\.tiny: validation: 0 is 4x2 pixels, too small .* shaves 2"
+    ):
+        run(make_pairs(), tiny, validation=small)
+
+
+def test_a_second_process_at_the_same_row_is_refused(make_pairs: MakePairs, tiny: Description) -> None:
+    pairs = make_pairs()
+    (pairs.parent / "partial").mkdir()
+    with (
+        FileLock(pairs.parent / "partial" / "lock"),
+        pytest.raises(InputError, match=r"^training\.tiny: another process trains it"),
+    ):
+        run(pairs, tiny)
+    run(pairs, tiny)
+
+
+def test_a_foreign_file_in_place_of_the_checkpoint_is_another_run(
+    make_pairs: MakePairs, tiny: Description
+) -> None:
+    pairs = make_pairs()
+    (pairs.parent / "partial").mkdir()
+    torch.save({"weight": torch.zeros(1)}, pairs.parent / "partial" / "checkpoint.pt")
+    assert run(pairs, tiny).step == OPTIONS.steps
 
 
 def test_full_disk_at_a_checkpoint_keeps_the_last_one(

@@ -39,6 +39,35 @@ def test_other_images_are_decoded_anew(make_pairs: MakePairs, tmp_path: Path) ->
     assert len(decode([make_pairs(images=3)], scales=[2], store=tmp_path / "store").folders[0]) == 3
 
 
+def test_other_images_of_the_same_names_and_sizes_are_decoded_anew(
+    make_pairs: MakePairs, tmp_path: Path
+) -> None:
+    folder, sizes = tmp_path / "pairs", []
+    for level in (50, 140):
+        for name, length in (("lr", 8), ("hr", 16)):
+            write_png(folder / name / "0.png", np.full((length, length, 3), level, np.uint8))
+        sizes.append([file.stat().st_size for file in sorted(folder.rglob("*.png"))])
+        store = decode([folder], scales=[2], store=tmp_path / "store")
+        assert (store.memory == level).all()
+    assert sizes[0] == sizes[1]
+
+
+@pytest.mark.parametrize(("name", "kept"), [("pixels.json", 9), ("pixels.bin", 100)])
+def test_a_damaged_store_is_made_anew(make_pairs: MakePairs, tmp_path: Path, name: str, kept: int) -> None:
+    folder, store = make_pairs(), tmp_path / "store"
+    whole = decode([folder], scales=[2], store=store).memory.tobytes()
+    os.truncate(store / name, kept)
+    assert decode([folder], scales=[2], store=store).memory.tobytes() == whole
+
+
+def test_what_a_killed_run_left_half_decoded_goes(make_pairs: MakePairs, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    store.mkdir()
+    (store / ".pixels.bin.123.part.bin").write_bytes(b"half")
+    decode([make_pairs()], scales=[2], store=store)
+    assert {file.name for file in store.iterdir()} == {"pixels.bin", "pixels.json"}
+
+
 def test_a_folder_named_twice_is_kept_once(make_pairs: MakePairs, tmp_path: Path) -> None:
     folder = make_pairs()
     twice = decode([folder, folder], scales=[2], store=tmp_path / "twice")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from edsr_int8.schema import OneOf, Within
+from edsr_int8.schema import SEED, OneOf, Within
 
 METHODS = ("percentile", "minmax", "mse", "entropy", "search")  # of finding a tensor's range
 
@@ -37,7 +37,7 @@ class Tuning:
     batch: Annotated[int, Within(1)] = 8  # crops a step
     patch: Annotated[int, Within(8)] = 32  # their height and width
     crops: Annotated[int, Within(1)] = 1024  # that there are to learn from
-    seed: Annotated[int, Within(0)] = 0
+    seed: Annotated[int, SEED] = 0
 
 
 @dataclass(frozen=True)

@@ -71,18 +71,35 @@ class Learner:
 
     def mean_loss(self) -> float:
         """Since the last point of the curve. InputError where it is no number any more."""
-        since = self.state.curve[-1].step if self.state.curve else 0
-        loss = float(self.loss_sum) / (self.state.step - since)
+        loss = float(self.loss_sum) / (self.state.step - self._scored_at())
         if not loss < float("inf"):
-            raise InputError(
-                f"learning_rate: {self.options.learning_rate} let the loss become {loss} before step "
-                f"{self.state.step}; lower it or raise warmup; the checkpoint of step {since} is kept"
-            )
+            raise self._diverged(f"the loss become {loss}")
         return loss
 
+    def _scored_at(self) -> int:
+        """The step of the last point of the curve; 0: there is none yet."""
+        return self.state.curve[-1].step if self.state.curve else 0
+
+    def _diverged(self, what: str) -> InputError:
+        kept = f"; until then the checkpoint of step {since} is kept" if (since := self._scored_at()) else ""
+        return InputError(
+            f"learning_rate: {self.options.learning_rate} let {what} by step {self.state.step}; "
+            f"lower it or raise warmup, and the row begins anew{kept}"
+        )
+
     def score(self, held: Pixels) -> None:
-        """Validate the average, keep it where it is the best so far, add a point to the curve."""
-        loss, psnr_db = self.mean_loss(), validate(self.average, held, self.device)
+        """Validate the average, keep it where it is the best so far, add a point to the curve.
+
+        InputError where the loss, a weight or the PSNR is no number any more; `state` stays as it was.
+        """
+        loss = self.mean_loss()
+        # The last update came after its loss was taken.
+        if not all(p.isfinite().all() for p in (*self.network.parameters(), *self.average.parameters())):
+            raise self._diverged("weights become infinite or NaN")
+        try:
+            psnr_db = validate(self.average, held, self.device)
+        except ValueError:
+            raise self._diverged("the validation images become NaN") from None
         self.loss_sum.zero_()
         state = self.state
         state.weights, state.average = self.network.state_dict(), self.average.state_dict()

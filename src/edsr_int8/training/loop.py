@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from filelock import FileLock, Timeout
 
 from edsr_int8.data.images import Image
 from edsr_int8.errors import InputError
@@ -18,6 +19,7 @@ from edsr_int8.training.learner import Learner
 from edsr_int8.training.options import TrainingOptions
 from edsr_int8.training.pixels import Pixels, decode
 from edsr_int8.training.state import State, load, save
+from edsr_int8.training.validation import check_sizes
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -38,25 +40,45 @@ def train(
     `state.best` are the averaged weights with the highest PSNR on `validation`. Every `validate_every`
     steps the state goes to the folder `partial`, where the next call finds it. `device` '' is a GPU where
     there is one. InputError, which begins with the row: data that do not fit, a loss that is no number, a
-    full disk; the last good checkpoint stays. At the end the decoded pixels go; the last checkpoint stays
-    for a caller who could not keep the weights.
+    full disk, another process at the same row; the last good checkpoint stays. At the end the decoded
+    pixels go; the last checkpoint stays for a caller who could not keep the weights.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    partial.mkdir(parents=True, exist_ok=True)
     try:
-        pixels = decode(training, scales=scales(description), store=partial / "training")
-        held = decode(validation, scales=scales(description), store=partial / "validation")
-        check_patch(pixels, options.patch)
-        learner = Learner(description, options, source=source, device=device)
-        run = [asdict(description), asdict(options), pixels.contents, _start_hash(options)]
-        if (kept := load(run, partial / CHECKPOINT)) is not None:
-            learner.resume(kept)
-        for low, high in batches(pixels, options, learner.state.step):
-            learner.learn(low, high)
-            if learner.state.step % options.validate_every == 0 or learner.state.step == options.steps:
-                learner.score(held)
-                save(learner.state, run, partial / CHECKPOINT)
+        with FileLock(partial / "lock", timeout=0):
+            return _train(description, options, source, training, validation, partial, device)
+    except Timeout:
+        raise InputError(
+            f"training.{row}: another process trains it in {partial}, perhaps one that a killed run left; "
+            "let it end or end it, then run again"
+        ) from None
     except InputError as error:
         raise InputError(f"training.{row}: {error}") from None
+
+
+def _train(
+    description: Description,
+    options: TrainingOptions,
+    source: str,
+    training: Sequence[Path],
+    validation: Sequence[Path],
+    partial: Path,
+    device: str,
+) -> State:
+    pixels = decode(training, scales=scales(description), store=partial / "training")
+    held = decode(validation, scales=scales(description), store=partial / "validation")
+    check_patch(pixels, options.patch)
+    check_sizes(held)
+    learner = Learner(description, options, source=source, device=device)
+    run = [asdict(description), asdict(options), pixels.contents, held.contents, _start_hash(options)]
+    if (kept := load(run, partial / CHECKPOINT)) is not None:
+        learner.resume(kept)
+    for low, high in batches(pixels, options, learner.state.step):
+        learner.learn(low, high)
+        if learner.state.step % options.validate_every == 0 or learner.state.step == options.steps:
+            learner.score(held)
+            save(learner.state, run, partial / CHECKPOINT)
     for pixels_of in ("training", "validation"):
         shutil.rmtree(partial / pixels_of)
     return learner.state

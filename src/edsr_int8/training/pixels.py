@@ -15,7 +15,7 @@ import numpy as np
 from edsr_int8.data.images import Image, read_rgb
 from edsr_int8.data.pairs import Pair, read_pairs
 from edsr_int8.errors import InputError
-from edsr_int8.files import atomic, read_json, write_json
+from edsr_int8.files import atomic, read_json, sha256, write_json
 from edsr_int8.progress import bar
 from edsr_int8.training.space import full_disk_explained
 
@@ -48,6 +48,10 @@ class Pixels:
         low = self._view(place.lr_at, height, width)
         return low, self._view(place.hr_at, height * place.scale, width * place.scale)
 
+    def places(self) -> Iterator[Place]:
+        """Of all pairs, folder by folder."""
+        return (place for folder in self.folders for place in folder)
+
     def _view(self, start: int, height: int, width: int) -> Image:
         return self.memory[start : start + height * width * 3].reshape(height, width, 3)
 
@@ -55,18 +59,21 @@ class Pixels:
 def decode(folders: Sequence[Path], *, scales: Sequence[int], store: Path) -> Pixels:
     """Decode the pairs of `folders`, each of one of the `scales`, or map what an earlier run left in `store`.
 
-    A folder that is named twice is decoded once. InputError: an empty folder, an image without its
-    partner, an unreadable one, sizes that do not fit, a full disk.
+    A folder that is named twice is decoded once; one process at a time may use `store`. InputError: an
+    empty folder, an image without its partner, an unreadable one, sizes that do not fit, a full disk.
     """
     once = list(dict.fromkeys(folders))
     pairs = [read_pairs(folder) for folder in once]
-    contents = [list(scales), [[_facts(pair) for pair in some] for some in pairs]]
+    with ThreadPoolExecutor() as pool:
+        contents = [list(scales), [list(pool.map(_facts, some)) for some in pairs]]
     index, data = store / "pixels.json", store / "pixels.bin"
-    known = read_json(index) if index.exists() and data.exists() else {}
-    if known.get("contents") != contents:
-        index.unlink(missing_ok=True)
+    known = _known(index)
+    if known.get("contents") != contents or not data.exists() or data.stat().st_size != known["bytes"]:
+        for stale in (index, *store.glob(f".{data.name}.*")):  # a hidden one is of a run that was killed
+            stale.unlink(missing_ok=True)
         with full_disk_explained(data):
-            known = {"contents": contents, "folders": _write(pairs, scales, data)}
+            written = _write(pairs, scales, data)
+            known = {"contents": contents, "folders": written, "bytes": data.stat().st_size}
             write_json(index, known)
     places = [[Place(**place) for place in folder] for folder in known["folders"]]
     order = [once.index(folder) for folder in folders]
@@ -74,9 +81,18 @@ def decode(folders: Sequence[Path], *, scales: Sequence[int], store: Path) -> Pi
     return Pixels(memory, [places[number] for number in order], [contents, order])
 
 
-def _facts(pair: Pair) -> list[Any]:
-    """Name and file sizes. No modification times: DVC links the same files anew, and the run must go on."""
-    return [pair.name, pair.lr.stat().st_size, _reference(pair).stat().st_size]
+def _known(index: Path) -> dict[str, Any]:
+    """What an earlier run wrote of its store; nothing where there is none, or a damaged one."""
+    try:
+        known: dict[str, Any] = read_json(index)
+    except (OSError, ValueError):
+        return {}
+    return known
+
+
+def _facts(pair: Pair) -> list[str]:
+    """Name and hashes. No modification times: DVC links the same files anew, and the run must go on."""
+    return [pair.name, sha256(pair.lr), sha256(_reference(pair))]
 
 
 def _reference(pair: Pair) -> Path:

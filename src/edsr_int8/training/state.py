@@ -57,6 +57,6 @@ def load(run: Any, path: Path) -> State | None:
         kept = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # damaged bytes reach any corner of the reader
         raise InputError(f"{path}: a damaged checkpoint; delete it to train from the start") from None
-    if kept["run"] != run:
+    if not isinstance(kept, dict) or kept.get("run") != run:
         return None
     return State(**kept["state"] | {"curve": [Point(*point) for point in kept["state"]["curve"]]})

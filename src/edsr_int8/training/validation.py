@@ -5,20 +5,34 @@ import torch
 from torch import Tensor
 
 from edsr_int8.data.images import Image
+from edsr_int8.errors import InputError
 from edsr_int8.metrics.protocols import PROTOCOLS, scored_pixels
 from edsr_int8.metrics.psnr import psnr_db
 from edsr_int8.training.branches import Branches
 from edsr_int8.training.pixels import Pixels
 
+PROTOCOL = PROTOCOLS["basicsr"]  # every scale has it
+
+
+def check_sizes(pixels: Pixels) -> None:
+    """InputError names the first image of which the protocol leaves nothing."""
+    for place in pixels.places():
+        shave = PROTOCOL.shave(place.scale)
+        if min(place.height, place.width) * place.scale <= 2 * shave:
+            raise InputError(
+                f"validation: {place.name} is {place.width}x{place.height} pixels, too small for protocol "
+                f"{PROTOCOL.name}, which shaves {shave} off every border at scale {place.scale}"
+            )
+
 
 @torch.inference_mode()
 def validate(branches: Branches, pixels: Pixels, device: str) -> float:
-    """Mean PSNR in dB over the pairs by the protocol `basicsr`, which every scale has."""
+    """Mean PSNR in dB over the pairs by PROTOCOL. ValueError where an output is NaN."""
     scores = []
-    for place in (place for folder in pixels.folders for place in folder):
+    for place in pixels.places():
         low, high = pixels.images(place)
         output = branches.of(place.scale)(to_tensor(low[None], device))[0].permute(1, 2, 0).cpu().numpy()
-        scored = (scored_pixels(image, PROTOCOLS["basicsr"], place.scale) for image in (output, high))
+        scored = (scored_pixels(image, PROTOCOL, place.scale) for image in (output, high))
         scores.append(psnr_db(*scored))
     return float(np.mean(scores))
 
