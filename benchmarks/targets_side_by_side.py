@@ -151,8 +151,11 @@ def serve(contender: Contender, threads: int, pipe: Connection) -> None:
     """In a process of its own: load, then answer each request with the seconds of one run."""
     kind = np.float32 if (contender.subject, contender.precision) == ("gemm", "fp32") else np.uint8
     image = np.random.default_rng(0).integers(0, 256, contender.shape).astype(kind)
+    target = open_target(TargetOptions(contender.target, "", threads, UNBOUNDED_MB))
     try:
-        run = open_target(TargetOptions(contender.target, "", threads, UNBOUNDED_MB)).load(contender.model)
+        if contender.precision != "fp32" and "int8" not in target.capabilities.dtypes:
+            raise Unavailable(target.capabilities.why_not)
+        run = target.load(contender.model)
         run(image)
     except Unavailable as error:
         pipe.send(str(error))

@@ -16,6 +16,10 @@ def bundle(params: Params, model: str) -> None:
         return
     card = CardModel(model, wanted.source, wanted.scale, wanted.shape)
     inputs = card_inputs(images, wanted.evaluation)
+    if not inputs:
+        why = f"its inputs are made for the protocol card; add it to models.{model}.protocols in params.yaml"
+        write_no_bundle(why, out)
+        return
     write_bundle(card, layout.export(model) / "float.onnx", images / "calibration", inputs, out)
 
 

@@ -35,6 +35,13 @@ def test_tiles_cover_the_plane_once() -> None:
 def test_an_image_smaller_than_the_tile_is_refused() -> None:
     with pytest.raises(InputError, match=r"has 20 pixels where the fixed tile has 32"):
         tiles(20, 64, 32, 32, 4)
+    with pytest.raises(InputError, match=r"has 20 pixels where the fixed tile has 32"):
+        tiles(20, 64, 32, 8, 4)  # whatever the other length
+
+
+def test_a_fixed_tile_that_is_all_halo_is_refused() -> None:
+    with pytest.raises(InputError, match=r"a tile of 40 pixels keeps nothing at a receptive radius of 20"):
+        tiles(64, 64, 40, 40, 20)
 
 
 @given(

@@ -25,6 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
     except OSError as error:
         print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
     return 1
 
 
@@ -44,8 +46,10 @@ def _apply(given: argparse.Namespace) -> int:
     from edsr_int8.targets.apply import apply_image  # the other commands do not wait for it
     from edsr_int8.targets.base import TargetOptions
 
-    if given.threads < 0:
-        raise InputError(f"--threads: {given.threads} is below 0; give 0 for all cores")
+    if not 0 <= given.threads <= params.MOST_THREADS:
+        raise InputError(
+            f"--threads: {given.threads} is not from 0 to {params.MOST_THREADS}; give 0 for all cores"
+        )
     options = TargetOptions(given.target, given.provider, given.threads, given.memory_budget_mb)
     apply_image(given.model, given.source, given.destination, options)
     return 0

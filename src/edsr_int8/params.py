@@ -17,6 +17,7 @@ from edsr_int8.schema import SEED, OneOf, Within, listed, record
 
 PROTOCOLS = ("official", "basicsr", "benchmark_y", "card")
 RUNTIMES = ("onnxruntime", "openvino", "integer", "torch", "tensorrt", "vacc")
+MOST_THREADS = 1024  # runtimes take many more, and die of them
 NATIVE_SHAPE = (256, 256)  # height, width that costs are given at where a row's shape is native
 # Published figures that a model row may carry, shown beside ours: of the fp32 network or of its int8 build,
 # under one protocol (`card_int8_psnr_db`) or, with no protocol named, under all.
@@ -104,7 +105,7 @@ class Precision:
 class Target:
     runtime: Annotated[str, OneOf(*RUNTIMES)]
     provider: str
-    threads: Annotated[int, Within(0)]  # 0: all cores
+    threads: Annotated[int, Within(0, MOST_THREADS)]  # 0: all cores
     memory_budget_mb: Annotated[int, Within(1)]
 
 

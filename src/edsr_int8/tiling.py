@@ -30,10 +30,11 @@ class Span:
 
 def spans(length: int, tile: int, radius: int) -> list[Span]:
     """Spans of equal length that keep every pixel of 0..length once; the last ones shift inward."""
-    if tile > length:
-        raise InputError(f"the image has {length} pixels where the fixed tile has {tile}; use a larger image")
     if tile < length and tile <= 2 * radius:
-        raise ValueError(f"a tile of {tile} pixels keeps nothing at a radius of {radius}")
+        raise InputError(
+            f"a tile of {tile} pixels keeps nothing at a receptive radius of {radius}; "
+            f"use one of {2 * radius + MIN_KEPT} or more"
+        )
     found: list[Span] = []
     kept = 0
     while kept < length:
@@ -47,6 +48,11 @@ def spans(length: int, tile: int, radius: int) -> list[Span]:
 
 def tiles(height: int, width: int, tile_height: int, tile_width: int, radius: int) -> list[tuple[Span, Span]]:
     """Rows and columns of each tile. InputError where the image is smaller than the tile."""
+    for length, tile in ((height, tile_height), (width, tile_width)):
+        if tile > length:
+            raise InputError(
+                f"the image has {length} pixels where the fixed tile has {tile}; use a larger image"
+            )
     across = spans(width, tile_width, radius)
     return [(down, column) for down in spans(height, tile_height, radius) for column in across]
 

@@ -100,7 +100,7 @@ REFUSED = {
     "animation.gif": (encoded(RGB, "GIF"), "is no readable PNG"),
     "text.png": (b"no image at all", "is no readable PNG"),
     "empty.png": (b"", "is no readable PNG"),
-    "bomb.png": (empty_png(30_000, 30_000), "does not decode"),
+    "bomb.png": (empty_png(40_000, 40_000), "has more than 1073741824 pixels"),
 }
 
 

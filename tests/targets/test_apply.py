@@ -58,6 +58,8 @@ def test_the_command_writes_the_same_picture_in_tiles(tmp_path: Path) -> None:
         (["--target", "integer"], "integer runs int8 builds, not float32"),
         (["--provider", "NoSuchProvider"], "CPUExecutionProvider"),
         (["--threads", "-1"], "--threads: -1"),
+        (["--threads", "3000000000"], "--threads: 3000000000"),
+        (["--target", "vacc"], "--target: vacc runs one fixed shape"),
         (["--memory-budget-mb", "8"], "give at least"),
     ],
 )

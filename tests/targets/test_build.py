@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper
 
@@ -107,3 +108,72 @@ def test_the_parts_of_a_build_add_up(tmp_path: Path) -> None:
     assert (enlarge.scale, enlarge.radius) == (2, 2)  # a pixel, and a half
     # The long skip, a block's input, its inner tensor and its output; the shuffle's input and output.
     assert (features.bytes_per_pixel, enlarge.bytes_per_pixel) == (4 * FEATURES, 2 * 4 * FEATURES)
+
+
+@pytest.mark.parametrize(
+    "weight, attributes",
+    [
+        ((3, 3, 3, 3), {"pads": [2, 2, 0, 0]}),
+        ((3, 3, 3, 3), {}),
+        ((3, 3, 2, 2), {"pads": [1, 1, 0, 0]}),
+        ((3, 3, 3, 3), {"pads": [1, 1, 1, 1], "dilations": [2, 2]}),
+        ((3, 3, 3, 3), {"pads": [1, 1, 1, 1], "strides": [2, 2]}),
+    ],
+)
+def test_a_convolution_that_moves_pixels_cannot_be_tiled(
+    tmp_path: Path, weight: tuple[int, ...], attributes: dict[str, list[int]]
+) -> None:
+    write_conv(tmp_path / "model.onnx", np.zeros(weight, np.float32), **attributes)
+    with pytest.raises(Unavailable, match=r"Conv '': tiles need stride 1, an odd kernel"):
+        read_build(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize(
+    "attributes, radius",
+    [({"pads": [2, 2, 2, 2], "dilations": [2, 2]}, 2), ({"auto_pad": "SAME_UPPER"}, 1)],
+)
+def test_other_ways_to_keep_height_and_width(
+    tmp_path: Path, attributes: dict[str, object], radius: int
+) -> None:
+    write_conv(tmp_path / "model.onnx", np.zeros((3, 3, 3, 3), np.float32), **attributes)
+    assert read_build(tmp_path / "model.onnx").whole.radius == radius
+
+
+def write_conv(path: Path, weight: np.ndarray, **attributes: object) -> None:
+    nodes = [
+        helper.make_node("Cast", ["image"], ["x"], to=TensorProto.FLOAT),
+        helper.make_node("Conv", ["x", "w"], ["y"], **attributes),
+        helper.make_node("Cast", ["y"], ["output"], to=TensorProto.UINT8),
+    ]
+    save(path, nodes, {"w": weight}, scale=1)
+
+
+@pytest.mark.parametrize(
+    "op, inputs, constants, attributes",
+    [
+        ("Concat", ["image", "image"], {}, {"axis": 2}),
+        ("Pad", ["image", "pads"], {"pads": np.array([0, 0, 1, 0, 0, 1, 0, 0])}, {}),
+        ("Add", ["image", "map"], {"map": np.zeros((8, 8), np.uint8)}, {}),
+    ],
+)
+def test_what_differs_by_place_cannot_be_tiled(
+    tmp_path: Path, op: str, inputs: list[str], constants: dict[str, np.ndarray], attributes: dict[str, int]
+) -> None:
+    save(tmp_path / "model.onnx", [helper.make_node(op, inputs, ["output"], **attributes)], constants)
+    with pytest.raises(Unavailable, match=rf"{op} '': how far it looks"):
+        read_build(tmp_path / "model.onnx")
+
+
+def test_a_file_cut_to_nothing_and_a_tensor_that_nothing_makes_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.onnx").write_bytes(b"")
+    with pytest.raises(InputError, match=r"empty\.onnx: an empty graph, or a file cut short"):
+        read_build(tmp_path / "empty.onnx")
+    save(tmp_path / "model.onnx", [helper.make_node("Relu", ["nothing"], ["output"])], {})
+    with pytest.raises(InputError, match=r"model\.onnx: a broken graph"):
+        read_build(tmp_path / "model.onnx")
+
+
+def test_weights_in_a_file_of_their_own_count(tiny: Tiny, tmp_path: Path) -> None:
+    onnx.save(onnx.load(tiny.path), tmp_path / "model.onnx", save_as_external_data=True, size_threshold=0)
+    assert read_build(tmp_path / "model.onnx").weight_bytes == read_build(tiny.path).weight_bytes
+    assert read_build(tiny.path).weight_bytes == 4 * (8 * 3 * 9 + 12 * 8 * 9 + 3)

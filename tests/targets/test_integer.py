@@ -18,7 +18,7 @@ from edsr_int8.targets.base import TargetOptions, Unavailable, open_target
 from edsr_int8.tiling import apply_tiled
 from needs import need_openvino_int8
 from tiny_build import Tiny, photograph, save
-from tiny_qdq import write_block, write_edsr
+from tiny_qdq import Qdq, write_block, write_edsr
 
 
 def run(runtime: str, model: Path, image: np.ndarray, provider: str = "") -> np.ndarray:
@@ -47,6 +47,25 @@ def test_fused_is_what_openvino_rounds(tmp_path: Path) -> None:
     fused, separate = (run("integer", tmp_path / "model.onnx", image(), rule) for rule in ("fused", ""))
     assert np.mean(fused == theirs) > 0.999
     assert np.mean(separate == theirs) < 0.95
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_fused_leaves_a_sum_whose_other_term_is_read_again(seed: int, tmp_path: Path) -> None:
+    """The first block's: the long skip reads the head's output once more, so nothing may be added to it."""
+    write_edsr(tmp_path / "model.onnx", seed, blocks=3)
+    theirs = run("openvino", tmp_path / "model.onnx", image())
+    fused, separate = (run("integer", tmp_path / "model.onnx", image(), rule) for rule in ("fused", ""))
+    assert np.mean(fused == theirs) > 0.99
+    assert np.mean(separate == theirs) < 0.95
+
+
+def test_a_graph_may_read_its_output_again(tmp_path: Path) -> None:
+    graph = Qdq(0)
+    graph.conv("image", "output", 3, 3, 1.0, 0)
+    graph.conv("output", "unused", 3, 3, 1.0, 0)
+    save(tmp_path / "model.onnx", graph.nodes, graph.constants, scale=1, radius=1)
+    ours, theirs = (run(runtime, tmp_path / "model.onnx", image()) for runtime in ("integer", "onnxruntime"))
+    assert np.array_equal(ours, theirs)
 
 
 def test_fixed_point_is_a_code_off_at_most_now_and_then(tmp_path: Path) -> None:

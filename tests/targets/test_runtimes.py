@@ -106,6 +106,25 @@ def test_a_device_that_openvino_does_not_find_is_unavailable(tiny: Tiny) -> None
         toaster.load(tiny.path)
 
 
+@pytest.mark.parametrize("device", ["AUTO", "AUTO:CPU", "HETERO:CPU", "MULTI:CPU"])
+def test_openvino_runs_on_combined_devices(device: str, tiny: Tiny) -> None:
+    image = planes(photograph(17, 30))
+    assert np.array_equal(target("openvino", device).load(tiny.path)(image), tiny.expected(image))
+
+
+@pytest.mark.parametrize("device", ["ALSO:CPU", "MULTI:CPU,TOASTER"])
+def test_a_combination_that_openvino_does_not_know_is_unavailable(device: str) -> None:
+    assert "finds no device" in target("openvino", device).probe()["why_not"]
+
+
+def test_a_provider_that_would_leave_all_to_the_cpu_is_unavailable(tiny: Tiny) -> None:
+    azure = target("onnxruntime", "AzureExecutionProvider")
+    if not azure.probe()["available"]:
+        pytest.skip("this build of onnxruntime lacks a provider that takes no node")
+    with pytest.raises(Unavailable, match=r"AzureExecutionProvider takes no node of .*model\.onnx"):
+        azure.load(tiny.path)
+
+
 def test_a_missing_openvino_comes_with_the_remedy(monkeypatch: pytest.MonkeyPatch, tiny: Tiny) -> None:
     openvino = target("openvino")
     monkeypatch.setitem(__import__("sys").modules, "openvino", None)
@@ -129,7 +148,9 @@ def test_a_cpu_whose_int8_sums_overflow_is_refused_or_made_safe(
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     assert base.saturates()
     assert np.array_equal(open_build(target("onnxruntime"), tmp_path / "model.onnx")(image), exact)
-    with pytest.raises(Unavailable, match=r"16 bits on this CPU, which has no VNNI.*; use onnxruntime"):
-        open_build(target("openvino"), tmp_path / "model.onnx")
+    for device in ("", "CPU", "AUTO", "AUTO:CPU", "HETERO:GPU,CPU", "MULTI:CPU"):
+        with pytest.raises(Unavailable, match=r"16 bits on this CPU, which has no VNNI.*; use onnxruntime"):
+            open_build(target("openvino", device), tmp_path / "model.onnx")
+    assert "int8" in target("openvino", "AUTO:GPU").capabilities.dtypes
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
     assert not base.saturates()

@@ -22,6 +22,10 @@ def test_figures_hang_together(tiny: Tiny) -> None:
     assert 20 < result["peak_memory_mb"] < ballast.nbytes / 2**20
 
 
+def test_one_run_has_no_spread(tiny: Tiny) -> None:
+    assert measure(open_target(OPTIONS), tiny.path, height=8, width=8, runs=1)["spread_ms"] is None
+
+
 def test_a_build_that_cannot_run_has_a_status_and_no_figures(foreign: Path) -> None:
     result = measure(open_target(OPTIONS), foreign, height=8, width=8)
     assert result["status"].startswith("unavailable: Unheard")

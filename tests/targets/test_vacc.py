@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edsr_int8.bundle.config import CardModel
-from edsr_int8.bundle.inputs import card_inputs
+from edsr_int8.bundle.inputs import CardInput, card_inputs, output_files
 from edsr_int8.bundle.npz import write_npz
 from edsr_int8.data.images import read_rgb, write_png
 from edsr_int8.errors import InputError
@@ -70,6 +70,13 @@ def test_outputs_that_were_copied_back_become_images_in_the_order_of_the_list(
     assert read_rgb(folder / "a.png").shape == (40, 64, 3)
 
 
+def test_outputs_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    inputs = [CardInput(f"card/photos/{i}", tmp_path / f"{i}.png") for i in range(12)]
+    for i in range(12):
+        write_npz(tmp_path / f"output_{i}.npz", "output_0", planes(i))
+    assert [file.stem for file in output_files(tmp_path, inputs)] == [f"output_{i}" for i in range(12)]
+
+
 def test_official_outputs_are_grey_levels_already(job: CardJob, copied: Path, tmp_path: Path) -> None:
     write_npz(copied / "net" / "output_000000.npz", "output_0", planes(77.4)[None])
     official = replace(job, card=CardModel("net", "official", 2, SHAPE))
@@ -91,7 +98,9 @@ def test_outputs_that_do_not_fit_are_refused(job: CardJob, copied: Path, tmp_pat
         (lambda: write_npz(path, "output_1", planes(0.5)), r"000001\.npz: holds output_1, expected output_0"),
         (lambda: write_npz(path, "output_0", planes(np.nan)), r"000001\.npz: output_0 holds NaN"),
         (lambda: path.write_bytes(b"no archive"), r"000001\.npz: not a whole \.npz file"),
-        (lambda: path.unlink(), r"net: holds 1 \.npz outputs for 2 inputs"),
+        (lambda: write_npz(path, "output_0", np.array(["1"])), r"000001\.npz: output_0 holds <U1"),
+        (lambda: path.rename(path.with_name("output_000002.npz")), r"000002\.npz: outputs must be numbered"),
+        (lambda: path.with_name("output_000002.npz").unlink(), r"net: holds 1 \.npz outputs for 2 inputs"),
     ):
         spoil()
         with pytest.raises(InputError, match=says):

@@ -24,7 +24,10 @@ def read_npz(path: Path, key: str) -> NDArray[Any]:
         with np.load(path, allow_pickle=False) as arrays:
             if key not in arrays:
                 raise InputError(f"{path}: holds {', '.join(arrays) or 'nothing'}, expected {key}")
-            return arrays[key]
+            array = arrays[key]
+            if array.dtype.kind not in "fiu":
+                raise InputError(f"{path}: {key} holds {array.dtype}, not real numbers; run vamp again")
+            return array
     except InputError:
         raise
     except Exception as error:  # zipfile, zlib and numpy raise what they like

@@ -25,7 +25,9 @@ MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")  # Pillow's names; the others
 REMEDY = "save it as an 8-bit RGB PNG"
 COMPRESSION = 3  # of 0..9; on GoPro frames 4 % larger than Pillow's default 6, in a third of its time
 
-# Pillow warns from 89 megapixels on, for fear of bombs. Such images are ours; twice that is still refused.
+# Pillow would refuse 179 megapixels, for fear of bombs; what networks make of a photograph has more.
+MOST_PIXELS = 2**30
+PIL.Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow warns there, and refuses twice that
 warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
 
 
@@ -76,6 +78,8 @@ def _opened(path: Path) -> Iterator[PIL.ImageFile.ImageFile]:
         raise
     except FileNotFoundError:
         raise InputError(f"{path}: no such image file") from None
+    except PIL.Image.DecompressionBombError:
+        raise InputError(f"{path}: has more than {MOST_PIXELS} pixels; cut it into smaller images") from None
     except PIL.UnidentifiedImageError:
         raise InputError(f"{path}: is no readable {', '.join(FORMATS)} image; {REMEDY}") from None
     except Exception as error:  # a damaged file leads Pillow's decoders to anything

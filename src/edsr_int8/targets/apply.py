@@ -16,8 +16,13 @@ def apply_image(model: Path, source: Path, destination: Path, options: TargetOpt
     """
     if destination.suffix.lower() != ".png":
         raise InputError(f"{destination}: would lose what the network restores; name a .png file")
+    if destination.is_dir():
+        raise InputError(f"{destination}: is a folder; name a file")
+    target = open_target(options)
+    if not target.capabilities.dynamic_shape:
+        raise InputError(f"--target: {options.runtime} runs one fixed shape, no picture of any")
     image = read_rgb(source)
     try:
-        write_png(destination, open_build(open_target(options), model)(image))
+        write_png(destination, open_build(target, model)(image))
     except Unavailable as error:
-        raise InputError(str(error)) from None
+        raise InputError(str(error) if str(model) in str(error) else f"{model}: {error}") from None

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,20 +66,39 @@ class Arithmetic:
         raise ValueError("is no operation of an int8 accelerator, or not on quantized tensors")
 
 
-def _before_sums(nodes: Iterable[NodeProto]) -> frozenset[str]:
-    """Outputs of the QuantizeLinear nodes between a Conv and an Add that nothing else reads."""
+def _before_sums(nodes: Sequence[NodeProto]) -> frozenset[str]:
+    """Outputs of the QuantizeLinear nodes between a Conv and an Add that nothing else reads.
+
+    Only where nothing reads the Add's other term later: the convolution adds to it in place.
+    """
     makers = {node.output[0]: node for node in nodes}
     uses = Counter(name for node in nodes for name in node.input)
+    last_use = _last_uses(nodes, makers)
     found = set()
-    for name in (name for node in nodes if node.op_type == "Add" for name in node.input):
-        chain = []
-        for op in ("DequantizeLinear", "QuantizeLinear", "Conv"):
-            if name in makers and makers[name].op_type == op and uses[name] == 1:
-                chain.append(name)
-                name = makers[name].input[0]
-        if len(chain) == 3:
-            found.add(chain[1])
+    for i, node in enumerate(nodes):
+        if node.op_type != "Add":
+            continue
+        for name, other in (node.input, reversed(node.input)):
+            chain = []
+            for op in ("DequantizeLinear", "QuantizeLinear", "Conv"):
+                if name in makers and makers[name].op_type == op and uses[name] == 1:
+                    chain.append(name)
+                    name = makers[name].input[0]
+            if len(chain) == 3 and last_use[_codes(other, makers)] == i:
+                found.add(chain[1])
     return frozenset(found)
+
+
+def _last_uses(nodes: Sequence[NodeProto], makers: Mapping[str, NodeProto]) -> dict[str, int]:
+    """Which node is the last to read each tensor, as codes or dequantized."""
+    readers = ((i, node) for i, node in enumerate(nodes) if node.op_type != "DequantizeLinear")
+    return {_codes(name, makers): i for i, node in readers for name in node.input}
+
+
+def _codes(name: str, makers: Mapping[str, NodeProto]) -> str:
+    """What the tensor `name` is dequantized from, if it is."""
+    maker = makers.get(name)
+    return maker.input[0] if maker is not None and maker.op_type == "DequantizeLinear" else name
 
 
 def _pads(pads: Tensor) -> list[int]:

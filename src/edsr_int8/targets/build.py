@@ -1,11 +1,11 @@
 """What there is to know of an ONNX build before a runtime loads it: its geometry and its memory."""
 
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, prod
 from pathlib import Path
 
 import onnx
-from onnx import ModelProto, TensorProto
+from onnx import ModelProto, TensorProto, helper
 
 from edsr_int8.errors import InputError
 from edsr_int8.targets.base import Capabilities, Unavailable, one_line
@@ -47,6 +47,8 @@ def read_build(path: Path) -> Build:
         raise InputError(f"{path}: not found") from None
     except Exception as error:  # protobuf's own
         raise InputError(f"{path}: not an ONNX file; expected a build made by the quantize stage") from error
+    if not (model.graph.input and model.graph.output):
+        raise InputError(f"{path}: an empty graph, or a file cut short; copy it again")
     if any(
         end[0].type.tensor_type.elem_type != TensorProto.UINT8
         for end in (model.graph.input, model.graph.output)
@@ -58,11 +60,18 @@ def read_build(path: Path) -> Build:
     try:
         whole = _part(model)
         parts = tuple(map(_part, cut(model) or ()))
-    except onnx.shape_inference.InferenceError as error:
+    except (onnx.shape_inference.InferenceError, KeyError) as error:  # KeyError: a tensor that nothing makes
         raise InputError(f"{path}: a broken graph ({one_line(error)}); build it again") from error
     except ValueError as error:
         raise Unavailable(str(error)) from None
-    return Build(path, dtype, whole, parts or (whole,), path.stat().st_size)
+    return Build(path, dtype, whole, parts or (whole,), _weight_bytes(model))
+
+
+def _weight_bytes(model: ModelProto) -> int:
+    """In memory, wherever the file keeps them."""
+    return sum(
+        prod(t.dims) * helper.tensor_dtype_to_np_dtype(t.data_type).itemsize for t in model.graph.initializer
+    )
 
 
 def _part(model: ModelProto) -> Part:

@@ -62,6 +62,9 @@ class OnnxRuntime:
             raise Unavailable(f"onnxruntime cannot load {model}: {one_line(error)}") from error
         if session.get_providers()[0] != self._provider:  # it falls back to the CPU in silence
             raise Unavailable(f"{self._provider} did not start; its libraries are missing or find no device")
+        ran_by = {part.ep_name for part in session.get_provider_graph_assignment_info()}
+        if self._provider not in ran_by:  # its speed would be another's
+            raise Unavailable(f"{self._provider} takes no node of {model}; all would run on the CPU")
         session.disable_fallback()
         return _runner(session)
 
@@ -95,6 +98,7 @@ def session_options(
     _share_exact_arena()
     options.enable_mem_pattern = False
     options.add_session_config_entry("session.use_env_allocators", "1")
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     if saturates():  # wrong, not just different; elsewhere the option makes kernels three times slower
         options.add_session_config_entry("session.x64quantprecision", "1")
     if height and width:

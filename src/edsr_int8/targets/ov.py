@@ -41,7 +41,7 @@ class OpenVino:
 
     @property
     def capabilities(self) -> Capabilities:
-        if self._device == "CPU" and saturates():
+        if self._may_be_cpu and saturates():
             return replace(CAPABILITIES, dtypes=("float32",), why_not=SATURATES)
         return CAPABILITIES
 
@@ -69,10 +69,19 @@ class OpenVino:
     def _device(self) -> str:
         return self.options.provider or "CPU"
 
+    @property
+    def _named(self) -> list[str]:
+        """The devices that it names: AUTO:, MULTI: and HETERO: combine some."""
+        return self._device.split(":")[-1].split(",")
+
+    @property
+    def _may_be_cpu(self) -> bool:
+        return not {"CPU", "AUTO"}.isdisjoint(name.split(".")[0] for name in self._named)
+
     def _config(self) -> dict[str, Any]:
         # f32: otherwise a CPU with bf16 rounds the activations of a float graph to 8 bits of mantissa.
         config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
-        if self._device == "CPU":
+        if self._may_be_cpu:
             config["INFERENCE_NUM_THREADS"] = self.options.threads or cores()
         return config
 
@@ -83,11 +92,9 @@ class OpenVino:
             raise Unavailable(INSTALL) from None
         core = openvino.Core()
         here = core.available_devices
-        # GPU stands for GPU.0 and so on; AUTO:, MULTI: and HETERO: combine devices that must all be here.
-        named = self._device.split(":")[-1].split(",")
-        if missing := [
-            n for n in named if n != "AUTO" and not any(d.split(".")[0] == n or d == n for d in here)
-        ]:
+        known = {"AUTO", *here, *(name.split(".")[0] for name in here)}  # GPU stands for GPU.0 and so on
+        combined = {self._device.split(":")[0]} - {"MULTI", "HETERO"} if ":" in self._device else set()
+        if missing := [name for name in (*combined, *self._named) if name not in known]:
             raise Unavailable(f"openvino finds no device {missing[0]!r}; here are {', '.join(here)}")
         return core
 

@@ -1,13 +1,13 @@
 """How far a graph looks over its input, and where it can be cut in two."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import onnx
-from onnx import GraphProto, ModelProto, NodeProto, ValueInfoProto, helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from edsr_int8.targets.memory import Activation, activations, steps, stored_as
 
@@ -15,7 +15,6 @@ from edsr_int8.targets.memory import Activation, activations, steps, stored_as
 POINTWISE = {
     *("Add", "Sub", "Mul", "Relu", "Clip", "Round", "Cast", "Identity"),
     *("QuantizeLinear", "DequantizeLinear"),
-    *("Pad", "Concat"),  # along the channels
 }
 
 
@@ -30,7 +29,7 @@ class Reach:
 def reaches(graph: GraphProto) -> dict[str, Reach]:
     """The reach of every tensor. ValueError names the first node of which it is not known."""
     stored = stored_as(graph)
-    weights = {tensor.name: tensor.dims for tensor in graph.initializer}
+    weights = {tensor.name: tensor for tensor in graph.initializer}
     found = {graph.input[0].name: Reach(1, Fraction(0))}
     for node in graph.node:
         inputs = [found[name] for name in node.input if name in found]
@@ -39,10 +38,10 @@ def reaches(graph: GraphProto) -> dict[str, Reach]:
         scale, radius = max(r.scale for r in inputs), max(r.radius for r in inputs)
         if node.op_type == "Conv":
             weight = stored.get(node.input[1], node.input[1])
-            radius += Fraction(_conv_radius(node, weights.get(weight, ())), scale)
+            radius += Fraction(_conv_radius(node, weights[weight].dims if weight in weights else ()), scale)
         elif node.op_type == "DepthToSpace":
             scale *= _attribute(node, "blocksize", 1)
-        elif node.op_type not in POINTWISE:
+        elif not (_pointwise(node, weights) or _along_channels(node, weights)):
             raise ValueError(f"{node.op_type} {node.name!r}: how far it looks over the image is not known")
         found[node.output[0]] = Reach(scale, radius)
     return found
@@ -84,10 +83,35 @@ def _before_enlarging(graph: GraphProto) -> str:
 
 
 def _conv_radius(node: NodeProto, weight: Iterable[int]) -> int:
+    """ValueError unless each output pixel lies in the middle of what it is computed from."""
     kernel = list(weight)[2:]
-    if not kernel or set(_attribute(node, "strides", [1])) != {1}:
-        raise ValueError(f"Conv {node.name!r}: how far it looks over the image is not known")
-    return max(_attribute(node, "dilations", [1])) * (max(kernel) // 2)
+    spread = _attribute(node, "dilations", [1] * len(kernel))
+    reach = [d * (length - 1) for d, length in zip(spread, kernel, strict=True)]
+    halves = [length // 2 for length in reach]
+    padded = _attribute(node, "pads", [0] * 2 * len(kernel)) == halves * 2
+    same = _attribute(node, "auto_pad", b"NOTSET") in (b"SAME_UPPER", b"SAME_LOWER")
+    strides = _attribute(node, "strides", [1])
+    if not kernel or set(strides) != {1} or any(n % 2 for n in reach) or not (padded or same):
+        raise ValueError(
+            f"Conv {node.name!r}: tiles need stride 1, an odd kernel and padding that keeps height and width"
+        )
+    return max(halves)
+
+
+def _pointwise(node: NodeProto, weights: Mapping[str, TensorProto]) -> bool:
+    """Of constants, none may differ from pixel to pixel: it would lie elsewhere in every tile."""
+    constants = (weights[name].dims for name in node.input if name in weights)
+    return node.op_type in POINTWISE and all(set(dims[-2:]) <= {1} or len(dims) < 2 for dims in constants)
+
+
+def _along_channels(node: NodeProto, weights: Mapping[str, TensorProto]) -> bool:
+    """Whether it joins or pads channels and nothing else, of NCHW."""
+    if node.op_type == "Concat":
+        return bool(_attribute(node, "axis", 0) in (1, -3))
+    if node.op_type != "Pad" or len(node.input) > 3 or node.input[1] not in weights:
+        return False
+    pads = numpy_helper.to_array(weights[node.input[1]]).tolist()
+    return len(pads) == 8 and not any(pads[i] for i in (0, 2, 3, 4, 6, 7))
 
 
 def _attribute(node: NodeProto, name: str, default: Any) -> Any:

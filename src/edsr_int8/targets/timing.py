@@ -21,12 +21,12 @@ def measure(
 ) -> dict[str, Any]:
     """Time `model` on a height x width image, tiled within the budget as `infer` does.
 
-    load_s: reading and compiling the graph. latency_ms: median over `runs` of one image, array to
-    array (0: as many as the target's capabilities say), after `warmup` runs, but no more than `runs`,
-    that do not count (some runtimes compile there). spread_ms: the interquartile range of the same
-    runs. megapixels_per_s: output pixels at that median. peak_memory_mb: MiB, the highest resident
-    memory of a fresh process that did nothing else, the interpreter and the runtime's libraries
-    included. threads: as used.
+    load_s: reading and compiling the graph, libraries loaded before (but torch by `integer`).
+    latency_ms: median over `runs` of one image, array to array (0: as many as the target's capabilities
+    say), after `warmup` runs, but no more than `runs`, that do not count (some runtimes compile there).
+    spread_ms: the interquartile range of the same runs, None of one. megapixels_per_s: output pixels at
+    that median. peak_memory_mb: MiB, the highest resident memory of a fresh process that did nothing
+    else, the interpreter and the runtime's libraries included. threads: as used.
     status: "ok", or "unavailable: why" and then no figures.
     """
     facts = {
@@ -51,8 +51,9 @@ def measure(
 
 def _measure(
     options: TargetOptions, model: Path, height: int, width: int, runs: int, warmup: int
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     target = open_target(options)
+    target.probe()  # loads the runtime's libraries
     start = time.perf_counter()
     upscale = open_build(target, model, shape=None if target.capabilities.dynamic_shape else (height, width))
     load_s = time.perf_counter() - start
@@ -66,17 +67,18 @@ def _measure(
     return {
         "load_s": load_s,
         "latency_ms": 1e3 * middle,
-        "spread_ms": 1e3 * _interquartile_range(seconds[warmup:]),
+        "spread_ms": _interquartile_range_ms(seconds[warmup:]),
         "megapixels_per_s": height * width * upscale.build.whole.scale**2 / 1e6 / middle,
         "peak_memory_mb": _peak_memory_mb(),
     }
 
 
-def _interquartile_range(values: list[float]) -> float:
-    if len(values) < 2:
-        return 0.0
-    low, _, high = quantiles(values, n=4, method="inclusive")
-    return high - low
+def _interquartile_range_ms(seconds: list[float]) -> float | None:
+    """None of a single run, which tells nothing of its spread."""
+    if len(seconds) < 2:
+        return None
+    low, _, high = quantiles(seconds, n=4, method="inclusive")
+    return 1e3 * (high - low)
 
 
 def _peak_memory_mb() -> float:

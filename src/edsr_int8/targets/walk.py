@@ -29,6 +29,7 @@ class Walk:
         self.dtype = helper.tensor_dtype_to_np_dtype(image.elem_type)
         self.constants = {t.name: _tensor(t).to(device) for t in graph.initializer}
         last = {name: i for i, node in enumerate(graph.node) for name in node.input}
+        last[self.output] = len(graph.node)
         self.nodes = [
             (node, attributes(node), [name for name in node.input if last[name] == i])
             for i, node in enumerate(graph.node)
