@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.ExifTags import Base
 
 from edsr_int8.__main__ import main
 from edsr_int8.data.images import read_rgb
@@ -21,6 +22,16 @@ def test_a_picture_of_another_format_is_upscaled(tiny: Tiny, tmp_path: Path) -> 
     pixels = photograph(30, 40)
     Image.fromarray(pixels).save(tmp_path / "in.bmp")
     apply_image(tiny.path, tmp_path / "in.bmp", tmp_path / "out.png", OPTIONS)
+    expected = tiny.expected(pixels.transpose(2, 0, 1)[None])[0].transpose(1, 2, 0)
+    assert np.array_equal(read_rgb(tmp_path / "out.png"), expected)
+
+
+def test_a_photograph_comes_out_upright(tiny: Tiny, tmp_path: Path) -> None:
+    pixels = photograph(30, 40)
+    exif = Image.Exif()
+    exif[Base.Orientation] = 6  # to be shown turned right by a quarter
+    Image.fromarray(np.rot90(pixels)).save(tmp_path / "in.webp", lossless=True, exif=exif)
+    apply_image(tiny.path, tmp_path / "in.webp", tmp_path / "out.png", OPTIONS)
     expected = tiny.expected(pixels.transpose(2, 0, 1)[None])[0].transpose(1, 2, 0)
     assert np.array_equal(read_rgb(tmp_path / "out.png"), expected)
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -64,6 +65,17 @@ def kill_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
         learn(self, *crops)
 
     monkeypatch.setattr(Learner, "learn", until)
+
+
+def test_each_validation_is_told(
+    make_pairs: MakePairs, tiny: Description, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(make_pairs(), tiny)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(":")[0] for line in lines] == [f"step {n} of 12" for n in (4, 8, 12)]
+    assert re.fullmatch(
+        r".* loss [\d.]+, validation [\d.]+ dB, [\d.e+]+ steps a second, 00:00 left", lines[-1]
+    )
 
 
 def test_loss_falls_and_quality_rises(make_pairs: MakePairs, tiny: Description) -> None:

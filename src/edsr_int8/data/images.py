@@ -1,7 +1,7 @@
 """Image files in and out: uint8 HWC RGB in memory, PNG on disk.
 
-Pixels are taken as they are stored: colour profiles are not applied, and an orientation tag turns nothing,
-so that the two images of a pair cannot fall apart by their metadata.
+Pixels are taken as they are stored: colour profiles are not applied, and unless asked for, an orientation
+tag turns nothing, so that the two images of a pair cannot fall apart by their metadata.
 """
 
 import contextlib
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import PIL.ImageFile
+import PIL.ImageOps
 from numpy.typing import NDArray
 from PIL.ExifTags import Base
 
@@ -31,9 +32,10 @@ PIL.Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # Pillow warns there, and refuses
 warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
 
 
-def read_rgb(path: Path) -> Image:
+def read_rgb(path: Path, *, upright: bool = False) -> Image:
     """Decode one image file to uint8 HWC RGB, greyscale as three equal channels.
 
+    `upright`: turned as its orientation tag says.
     InputError where the file is missing, damaged or cut short, or holds what 8-bit RGB does not: 16-bit or
     float samples, CMYK, transparency, more than one picture.
     """
@@ -43,6 +45,8 @@ def read_rgb(path: Path) -> Image:
     with _opened(path) as image:
         if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
             raise InputError(f"{path}: has transparent pixels; flatten it, then {REMEDY}")
+        if upright:
+            PIL.ImageOps.exif_transpose(image, in_place=True)
         return np.array(image.convert("RGB"))
 
 

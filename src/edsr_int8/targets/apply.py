@@ -11,8 +11,8 @@ from edsr_int8.targets.upscale import open_build
 def apply_image(model: Path, source: Path, destination: Path, options: TargetOptions) -> None:
     """Read `source`, of any format that the data sets take, and write what `model` makes of it as PNG.
 
-    Tiled within the options' memory budget. InputError: the image cannot be read, the target cannot
-    run the build, or the budget is too small; nothing is written then.
+    A photograph comes out upright. Tiled within the options' memory budget. InputError: the image cannot
+    be read, the target cannot run the build, or the budget is too small; nothing is written then.
     """
     if destination.suffix.lower() != ".png":
         raise InputError(f"{destination}: would lose what the network restores; name a .png file")
@@ -21,7 +21,7 @@ def apply_image(model: Path, source: Path, destination: Path, options: TargetOpt
     target = open_target(options)
     if not target.capabilities.dynamic_shape:
         raise InputError(f"--target: {options.runtime} runs one fixed shape, no picture of any")
-    image = read_rgb(source)
+    image = read_rgb(source, upright=True)
     try:
         write_png(destination, open_build(target, model)(image))
     except Unavailable as error:

@@ -1,6 +1,7 @@
 """Training from pairs to weights: killed at any moment and called again, it goes on as if unbroken."""
 
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -8,12 +9,13 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
+from tqdm import tqdm
 
 from edsr_int8.data.images import Image
 from edsr_int8.errors import InputError
 from edsr_int8.files import sha256
 from edsr_int8.models.description import Description, scales
-from edsr_int8.progress import bar
+from edsr_int8.progress import bar, tell
 from edsr_int8.training.crops import check_patch, crops
 from edsr_int8.training.learner import Learner
 from edsr_int8.training.options import TrainingOptions
@@ -74,14 +76,27 @@ def _train(
     run = [asdict(description), asdict(options), pixels.contents, held.contents, _start_hash(options)]
     if (kept := load(run, partial / CHECKPOINT)) is not None:
         learner.resume(kept)
-    for low, high in batches(pixels, options, learner.state.step):
+    first, start = learner.state.step, time.monotonic()
+    for low, high in batches(pixels, options, first):
         learner.learn(low, high)
         if learner.state.step % options.validate_every == 0 or learner.state.step == options.steps:
             learner.score(held)
             save(learner.state, run, partial / CHECKPOINT)
+            tell(
+                _progress(learner.state, options.steps, time.monotonic() - start, learner.state.step - first)
+            )
     for pixels_of in ("training", "validation"):
         shutil.rmtree(partial / pixels_of)
     return learner.state
+
+
+def _progress(state: State, steps: int, seconds: float, taken: int) -> str:
+    point = state.curve[-1]
+    left = tqdm.format_interval(seconds / taken * (steps - state.step))
+    return (
+        f"step {state.step} of {steps}: loss {point.loss:.3f}, validation {point.val_psnr_db:.3f} dB, "
+        f"{taken / seconds:.3g} steps a second, {left} left"
+    )
 
 
 def _start_hash(options: TrainingOptions) -> str:
