@@ -4,7 +4,8 @@ Tensors are uint8 or int8, accumulators int32. Going from one scale to another i
 rule that `provider` names (exact.py):
   ''                    float32 multiplier, halves to even
   'fixed_point'         31-bit integer multiplier and shift, halves up
-  'fused'               the convolution before a residual sum is saturated, but only the sum is rounded
+  'fused'               the convolution before a residual sum is saturated, but only the sum is rounded,
+                        where the sum's other term is not read again
   'fixed_point+fused'   both
 """
 
