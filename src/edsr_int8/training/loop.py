@@ -1,5 +1,6 @@
 """Training from pairs to weights: killed at any moment and called again, it goes on as if unbroken."""
 
+import contextlib
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -46,48 +47,45 @@ def train(
     pixels go; the last checkpoint stays for a caller who could not keep the weights.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    partial.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(partial / "lock", timeout=0):
-            return _train(description, options, source, training, validation, partial, device)
-    except Timeout:
-        raise InputError(
-            f"training.{row}: another process trains it in {partial}, perhaps one that a killed run left; "
-            "let it end or end it, then run again"
-        ) from None
+        with _alone(partial):
+            pixels = decode(training, scales=scales(description), store=partial / "training")
+            held = decode(validation, scales=scales(description), store=partial / "validation")
+            check_patch(pixels, options.patch)
+            check_sizes(held)
+            learner = Learner(description, options, source=source, device=device)
+            contents = [pixels.contents, held.contents, _start_hash(options)]
+            run = [asdict(description), asdict(options), *contents]
+            if (kept := load(run, partial / CHECKPOINT)) is not None:
+                learner.resume(kept)
+            first, start = learner.state.step, time.monotonic()
+            for low, high in batches(pixels, options, first):
+                learner.learn(low, high)
+                step = learner.state.step
+                if step % options.validate_every == 0 or step == options.steps:
+                    learner.score(held)
+                    save(learner.state, run, partial / CHECKPOINT)
+                    tell(_progress(learner.state, options.steps, time.monotonic() - start, step - first))
+            for pixels_of in ("training", "validation"):
+                shutil.rmtree(partial / pixels_of)
     except InputError as error:
         raise InputError(f"training.{row}: {error}") from None
-
-
-def _train(
-    description: Description,
-    options: TrainingOptions,
-    source: str,
-    training: Sequence[Path],
-    validation: Sequence[Path],
-    partial: Path,
-    device: str,
-) -> State:
-    pixels = decode(training, scales=scales(description), store=partial / "training")
-    held = decode(validation, scales=scales(description), store=partial / "validation")
-    check_patch(pixels, options.patch)
-    check_sizes(held)
-    learner = Learner(description, options, source=source, device=device)
-    run = [asdict(description), asdict(options), pixels.contents, held.contents, _start_hash(options)]
-    if (kept := load(run, partial / CHECKPOINT)) is not None:
-        learner.resume(kept)
-    first, start = learner.state.step, time.monotonic()
-    for low, high in batches(pixels, options, first):
-        learner.learn(low, high)
-        if learner.state.step % options.validate_every == 0 or learner.state.step == options.steps:
-            learner.score(held)
-            save(learner.state, run, partial / CHECKPOINT)
-            tell(
-                _progress(learner.state, options.steps, time.monotonic() - start, learner.state.step - first)
-            )
-    for pixels_of in ("training", "validation"):
-        shutil.rmtree(partial / pixels_of)
     return learner.state
+
+
+@contextlib.contextmanager
+def _alone(partial: Path) -> Iterator[None]:
+    """Nobody else writes to `partial` meanwhile. InputError where somebody does."""
+    partial.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = FileLock(partial / "lock", timeout=0).acquire()
+    except Timeout:
+        raise InputError(
+            f"{partial}: another process trains there, perhaps one that a killed run left; "
+            "let it end or end it, then run again"
+        ) from None
+    with lock:
+        yield
 
 
 def _progress(state: State, steps: int, seconds: float, taken: int) -> str:
