@@ -130,12 +130,15 @@ def _reference_bytes(params: Params, name: str, root: Path) -> int:
 def _decoded_bytes(params: Params, root: Path) -> int:
     """Of the unfinished training row that decodes most: the pixels of a row go when it ends."""
     rows = [row for key, row in params.training.items() if not (root / layout.training(key)).exists()]
-    uses = [{*row.datasets, *row.validation} for row in rows]
+    uses = [[*set(row.datasets), *set(row.validation)] for row in rows]  # each kind in a store of its own
     return max((sum(_pixel_bytes(params, name, root) for name in names) for names in uses), default=0)
 
 
 def _pixel_bytes(params: Params, name: str, root: Path) -> int:
-    """Of a data set's references, three bytes each, and of the images made smaller that go with them."""
+    """Of a data set's references, three bytes each, and of the images made smaller that go with them.
+
+    Of references still to be fetched, whatever `limit` says: all that their archive holds.
+    """
     row = params.datasets[name]
     files = sorted((root / row.path).glob(row.hr)) if row.hr else []
     pixels = sum(row.copies * 3 * _area(file) for file in files[: row.limit or None])

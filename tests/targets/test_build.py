@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from edsr_int8.errors import InputError
 from edsr_int8.models.complexity import convolutions
@@ -49,7 +49,7 @@ def test_what_is_no_build_is_refused(tmp_path: Path, tiny: Tiny) -> None:
     with pytest.raises(InputError, match=r"none\.onnx: not found"):
         read_build(tmp_path / "none.onnx")
     (tmp_path / "text.onnx").write_text("not a graph")
-    with pytest.raises(InputError, match=r"text\.onnx: not an ONNX file"):
+    with pytest.raises(InputError, match=r"text\.onnx: not a whole ONNX file"):
         read_build(tmp_path / "text.onnx")
     for element in ((TensorProto.FLOAT, TensorProto.UINT8), (TensorProto.UINT8, TensorProto.FLOAT)):
         ends = [helper.make_tensor_value_info(n, e, [1, 3, 8, 8]) for n, e in zip("io", element, strict=True)]
@@ -154,6 +154,9 @@ def write_conv(path: Path, weight: np.ndarray, **attributes: object) -> None:
         ("Concat", ["image", "image"], {}, {"axis": 2}),
         ("Pad", ["image", "pads"], {"pads": np.array([0, 0, 1, 0, 0, 1, 0, 0])}, {}),
         ("Add", ["image", "map"], {"map": np.zeros((8, 8), np.uint8)}, {}),
+        ("Add", ["image", "row"], {"row": np.zeros(8, np.uint8)}, {}),
+        ("Concat", ["image", "map"], {"map": np.zeros((1, 1, 8, 8), np.uint8)}, {"axis": 1}),
+        ("Pad", ["image"], {}, {"pads": [0, 0, 0, 0, 0, 1, 0, 0]}),  # as before opset 11
     ],
 )
 def test_what_differs_by_place_cannot_be_tiled(
@@ -161,6 +164,50 @@ def test_what_differs_by_place_cannot_be_tiled(
 ) -> None:
     save(tmp_path / "model.onnx", [helper.make_node(op, inputs, ["output"], **attributes)], constants)
     with pytest.raises(Unavailable, match=rf"{op} '': how far it looks"):
+        read_build(tmp_path / "model.onnx")
+
+
+def test_a_map_behind_a_dequantize_cannot_be_tiled(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("DequantizeLinear", ["map", "one"], ["real"]),
+        helper.make_node("DequantizeLinear", ["image", "one"], ["x"]),
+        helper.make_node("Add", ["x", "real"], ["y"], "shading"),
+        helper.make_node("QuantizeLinear", ["y", "one", "zero"], ["output"]),
+    ]
+    constants = {"map": np.zeros((8, 8), np.uint8), "one": np.float32(1), "zero": np.uint8(0)}
+    save(tmp_path / "model.onnx", nodes, constants)
+    with pytest.raises(Unavailable, match=r"Add 'shading': how far it looks"):
+        read_build(tmp_path / "model.onnx")
+
+
+def test_weights_may_come_by_a_constant_node_but_from_nowhere_else(tmp_path: Path) -> None:
+    weight = numpy_helper.from_array(np.zeros((3, 3, 3, 3), np.float32))
+    for maker, radius in (
+        (helper.make_node("Constant", [], ["w"], value=weight), 1),
+        (helper.make_node("ConstantOfShape", ["shape"], ["w"]), None),
+    ):
+        conv = helper.make_node("Conv", ["x", "w"], ["y"], "layer", pads=[1] * 4, dilations=[1, 1])
+        ends = [
+            helper.make_node("Cast", [a], [b], to=kind)
+            for a, b, kind in (("image", "x", TensorProto.FLOAT), ("y", "output", TensorProto.UINT8))
+        ]
+        nodes = [maker, ends[0], conv, ends[1]]
+        save(tmp_path / "model.onnx", nodes, {"shape": np.array([3, 3, 3, 3])}, scale=1)
+        if radius:
+            build = read_build(tmp_path / "model.onnx")
+            assert (build.whole.radius, build.weight_bytes) == (radius, 4 * 81 + 8 * 4)
+        else:
+            with pytest.raises(Unavailable, match=r"Conv 'layer': its weights are no constants of the file"):
+                read_build(tmp_path / "model.onnx")
+
+
+def test_a_missing_file_of_weights_is_named(tiny: Tiny, tmp_path: Path) -> None:
+    onnx.save(
+        onnx.load(tiny.path), tmp_path / "model.onnx",
+        save_as_external_data=True, size_threshold=0, location="weights.bin",
+    )  # fmt: skip
+    (tmp_path / "weights.bin").unlink()
+    with pytest.raises(InputError, match=r"model\.onnx: not a whole ONNX file \(.*weights\.bin"):
         read_build(tmp_path / "model.onnx")
 
 

@@ -18,7 +18,7 @@ from edsr_int8.targets.base import TargetOptions, Unavailable, open_target
 from edsr_int8.tiling import apply_tiled
 from needs import need_openvino_int8
 from tiny_build import Tiny, photograph, save
-from tiny_qdq import Qdq, write_block, write_edsr
+from tiny_qdq import FEATURES, Qdq, write_block, write_edsr
 
 
 def run(runtime: str, model: Path, image: np.ndarray, provider: str = "") -> np.ndarray:
@@ -57,6 +57,31 @@ def test_fused_leaves_a_sum_whose_other_term_is_read_again(seed: int, tmp_path: 
     fused, separate = (run("integer", tmp_path / "model.onnx", image(), rule) for rule in ("fused", ""))
     assert np.mean(fused == theirs) > 0.99
     assert np.mean(separate == theirs) < 0.95
+
+
+def test_fused_adds_in_place_once_and_not_by_the_order_of_the_file(tmp_path: Path) -> None:
+    """Two convolutions under one sum; then a term that a side branch reads, before or after in the file."""
+    graph = Qdq(1)
+    first, second = (graph.conv("image", name, 3, FEATURES, 1.3, 125) for name in ("first", "second"))
+    graph.add(first, second, "output", 2.4, 125)
+    save(tmp_path / "two.onnx", graph.nodes, graph.constants, channels=FEATURES, scale=1, radius=1)
+    assert_fused_is_openvino(tmp_path / "two.onnx")
+    for order in ("side", "sum"), ("sum", "side"):
+        graph = Qdq(2)
+        head = graph.conv("image", "head", 3, FEATURES, 1.3, 121)
+        branch = graph.conv(head, "branch", FEATURES, FEATURES, 2.1, 127)
+        for name in order:
+            if name == "sum":
+                graph.add(head, branch, "sum", 2.4, 125)
+            else:
+                graph.conv(head, "side", FEATURES, FEATURES, 2.1, 127)
+        graph.add("side", "sum", "output", 3.1, 125)
+        save(tmp_path / "side.onnx", graph.nodes, graph.constants, channels=FEATURES, scale=1, radius=3)
+        assert_fused_is_openvino(tmp_path / "side.onnx")
+
+
+def assert_fused_is_openvino(model: Path) -> None:
+    assert np.mean(run("integer", model, image(), "fused") == run("openvino", model, image())) > 0.99
 
 
 def test_a_graph_may_read_its_output_again(tmp_path: Path) -> None:

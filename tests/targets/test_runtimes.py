@@ -106,7 +106,7 @@ def test_a_device_that_openvino_does_not_find_is_unavailable(tiny: Tiny) -> None
         toaster.load(tiny.path)
 
 
-@pytest.mark.parametrize("device", ["AUTO", "AUTO:CPU", "HETERO:CPU", "MULTI:CPU"])
+@pytest.mark.parametrize("device", ["AUTO", "AUTO:CPU", "AUTO:-GPU", "HETERO:CPU", "MULTI:CPU(2)"])
 def test_openvino_runs_on_combined_devices(device: str, tiny: Tiny) -> None:
     image = planes(photograph(17, 30))
     assert np.array_equal(target("openvino", device).load(tiny.path)(image), tiny.expected(image))
@@ -148,7 +148,7 @@ def test_a_cpu_whose_int8_sums_overflow_is_refused_or_made_safe(
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
     assert base.saturates()
     assert np.array_equal(open_build(target("onnxruntime"), tmp_path / "model.onnx")(image), exact)
-    for device in ("", "CPU", "AUTO", "AUTO:CPU", "HETERO:GPU,CPU", "MULTI:CPU"):
+    for device in ("", "CPU", "AUTO", "AUTO:CPU", "AUTO:-GPU", "HETERO:GPU,CPU", "MULTI:CPU(2)"):
         with pytest.raises(Unavailable, match=r"16 bits on this CPU, which has no VNNI.*; use onnxruntime"):
             open_build(target("openvino", device), tmp_path / "model.onnx")
     assert "int8" in target("openvino", "AUTO:GPU").capabilities.dtypes

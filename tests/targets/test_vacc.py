@@ -99,7 +99,15 @@ def test_outputs_that_do_not_fit_are_refused(job: CardJob, copied: Path, tmp_pat
         (lambda: write_npz(path, "output_0", planes(np.nan)), r"000001\.npz: output_0 holds NaN"),
         (lambda: path.write_bytes(b"no archive"), r"000001\.npz: not a whole \.npz file"),
         (lambda: write_npz(path, "output_0", np.array(["1"])), r"000001\.npz: output_0 holds <U1"),
-        (lambda: path.rename(path.with_name("output_000002.npz")), r"000002\.npz: outputs must be numbered"),
+        (
+            lambda: path.rename(path.with_name("output_000002.npz")),
+            r"000002\.npz: expected output 1 of 0 to 1",
+        ),
+        (
+            lambda: path.with_name("output_000000.npz").rename(path),
+            r"000001\.npz: expected output 0 of 0 to 1",
+        ),
+        (lambda: path.rename(path.with_name("output.npz")), r"output\.npz: expected output 0 of 0 to 1"),
         (lambda: path.with_name("output_000002.npz").unlink(), r"net: holds 1 \.npz outputs for 2 inputs"),
     ):
         spoil()

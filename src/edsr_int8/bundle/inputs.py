@@ -1,6 +1,5 @@
 """The images that the card runs on, and the order in which its outputs come back."""
 
-import itertools
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ def card_inputs(images: Path, datasets: Iterable[str]) -> list[CardInput]:
 def output_files(folder: Path, inputs: Sequence[CardInput]) -> list[Path]:
     """The outputs in the order of `inputs`: vamp numbers them by line of its list.
 
-    InputError where there are more or fewer of them than inputs, or names do not end with numbers in a row.
+    InputError where there are more or fewer of them than inputs, or names do not end with 0, 1, 2 and so on.
     """
     files = sorted(folder.glob("*.npz"), key=_number)  # by number, zeros before it or not
     if len(files) != len(inputs):
@@ -41,12 +40,9 @@ def output_files(folder: Path, inputs: Sequence[CardInput]) -> list[Path]:
             f"{folder}: holds {len(files)} .npz outputs for {len(inputs)} inputs; "
             "copy vamp's whole --path_output there"
         )
-    numbers = [_number(file) for file in files]
-    if files and numbers != list(range(numbers[0], numbers[0] + len(files))):
-        odd = next(f for f, n, right in zip(files, numbers, itertools.count(numbers[0])) if n != right)
-        raise InputError(
-            f"{odd}: outputs must be numbered one by one, as vamp does; rename or copy them again"
-        )
+    for i, file in enumerate(files):
+        if _number(file) != i:
+            raise InputError(f"{file}: expected output {i} of 0 to {len(files) - 1}; copy them again")
     return files
 
 

@@ -11,8 +11,9 @@ from edsr_int8.targets.upscale import open_build
 def apply_image(model: Path, source: Path, destination: Path, options: TargetOptions) -> None:
     """Read `source`, of any format that the data sets take, and write what `model` makes of it as PNG.
 
-    A photograph comes out upright. Tiled within the options' memory budget. InputError: the image cannot
-    be read, the target cannot run the build, or the budget is too small; nothing is written then.
+    A photograph comes out upright; a turned TIFF is refused. Tiled within the options' memory budget.
+    InputError: the image cannot be read, the target cannot run the build, or the budget is too small;
+    nothing is written then.
     """
     if destination.suffix.lower() != ".png":
         raise InputError(f"{destination}: would lose what the network restores; name a .png file")

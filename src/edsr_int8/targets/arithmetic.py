@@ -69,30 +69,47 @@ class Arithmetic:
 def _before_sums(nodes: Sequence[NodeProto]) -> frozenset[str]:
     """Outputs of the QuantizeLinear nodes between a Conv and an Add that nothing else reads.
 
-    Only where nothing reads the Add's other term later: the convolution adds to it in place.
+    One of each Add's terms at most, and only where the other is needed no more: the convolution adds to it
+    in place.
     """
     makers = {node.output[0]: node for node in nodes}
     uses = Counter(name for node in nodes for name in node.input)
-    last_use = _last_uses(nodes, makers)
+    readers = _readers(nodes, makers)
     found = set()
-    for i, node in enumerate(nodes):
-        if node.op_type != "Add":
-            continue
+    for node in (node for node in nodes if node.op_type == "Add"):
         for name, other in (node.input, reversed(node.input)):
             chain = []
             for op in ("DequantizeLinear", "QuantizeLinear", "Conv"):
                 if name in makers and makers[name].op_type == op and uses[name] == 1:
                     chain.append(name)
                     name = makers[name].input[0]
-            if len(chain) == 3 and last_use[_codes(other, makers)] == i:
+            before = {node.output[0], *_ancestors(node, makers)}
+            if len(chain) == 3 and readers[_codes(other, makers)] <= before:
                 found.add(chain[1])
+                break
     return frozenset(found)
 
 
-def _last_uses(nodes: Sequence[NodeProto], makers: Mapping[str, NodeProto]) -> dict[str, int]:
-    """Which node is the last to read each tensor, as codes or dequantized."""
-    readers = ((i, node) for i, node in enumerate(nodes) if node.op_type != "DequantizeLinear")
-    return {_codes(name, makers): i for i, node in readers for name in node.input}
+def _readers(nodes: Sequence[NodeProto], makers: Mapping[str, NodeProto]) -> dict[str, set[str]]:
+    """The outputs of the nodes that read each tensor, as codes or dequantized."""
+    found: dict[str, set[str]] = {}
+    for node in nodes:
+        if node.op_type != "DequantizeLinear":
+            for name in node.input:
+                found.setdefault(_codes(name, makers), set()).add(node.output[0])
+    return found
+
+
+def _ancestors(node: NodeProto, makers: Mapping[str, NodeProto]) -> set[str]:
+    """The outputs of all nodes that must have run before `node`."""
+    found: set[str] = set()
+    waiting = list(node.input)
+    while waiting:
+        name = waiting.pop()
+        if name in makers and name not in found:
+            found.add(name)
+            waiting += makers[name].input
+    return found
 
 
 def _codes(name: str, makers: Mapping[str, NodeProto]) -> str:

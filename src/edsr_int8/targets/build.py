@@ -46,7 +46,9 @@ def read_build(path: Path) -> Build:
     except FileNotFoundError:
         raise InputError(f"{path}: not found") from None
     except Exception as error:  # protobuf's own
-        raise InputError(f"{path}: not an ONNX file; expected a build made by the quantize stage") from error
+        raise InputError(
+            f"{path}: not a whole ONNX file ({one_line(error)}); expected a build made by the quantize stage"
+        ) from error
     if not (model.graph.input and model.graph.output):
         raise InputError(f"{path}: an empty graph, or a file cut short; copy it again")
     if any(
@@ -69,9 +71,9 @@ def read_build(path: Path) -> Build:
 
 def _weight_bytes(model: ModelProto) -> int:
     """In memory, wherever the file keeps them."""
-    return sum(
-        prod(t.dims) * helper.tensor_dtype_to_np_dtype(t.data_type).itemsize for t in model.graph.initializer
-    )
+    values = [a.t for node in model.graph.node if node.op_type == "Constant" for a in node.attribute]
+    tensors = [*model.graph.initializer, *(value for value in values if value.dims)]
+    return sum(prod(t.dims) * helper.tensor_dtype_to_np_dtype(t.data_type).itemsize for t in tensors)
 
 
 def _part(model: ModelProto) -> Part:

@@ -1,5 +1,6 @@
 """OpenVINO, on any of its devices."""
 
+import re
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,6 +26,8 @@ SATURATES = (
 )
 INSTALL = "openvino is not installed; pip install 'edsr-int8[openvino]'"
 
+
+COMBINED = ("AUTO", "BATCH", "HETERO", "MULTI")  # what may stand before a colon
 
 CAPABILITIES = Capabilities(
     dtypes=("float32", "int8", "mixed"),
@@ -71,8 +74,9 @@ class OpenVino:
 
     @property
     def _named(self) -> list[str]:
-        """The devices that it names: AUTO:, MULTI: and HETERO: combine some."""
-        return self._device.split(":")[-1].split(",")
+        """The devices that it may run on: of AUTO:GPU,CPU these two, of AUTO:-GPU all but that."""
+        names = [re.sub(r"\(\d+\)$", "", name) for name in self._device.split(":")[-1].split(",")]
+        return [name for name in names if not name.startswith("-")] or ["AUTO"]
 
     @property
     def _may_be_cpu(self) -> bool:
@@ -93,8 +97,9 @@ class OpenVino:
         core = openvino.Core()
         here = core.available_devices
         known = {"AUTO", *here, *(name.split(".")[0] for name in here)}  # GPU stands for GPU.0 and so on
-        combined = {self._device.split(":")[0]} - {"MULTI", "HETERO"} if ":" in self._device else set()
-        if missing := [name for name in (*combined, *self._named) if name not in known]:
+        combined = self._device.split(":")[:-1]
+        missing = [name for name in combined if name not in COMBINED]
+        if missing := missing + [name for name in self._named if name not in known]:
             raise Unavailable(f"openvino finds no device {missing[0]!r}; here are {', '.join(here)}")
         return core
 

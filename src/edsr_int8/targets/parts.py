@@ -1,6 +1,6 @@
 """How far a graph looks over its input, and where it can be cut in two."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -28,20 +28,20 @@ class Reach:
 
 def reaches(graph: GraphProto) -> dict[str, Reach]:
     """The reach of every tensor. ValueError names the first node of which it is not known."""
-    stored = stored_as(graph)
     weights = {tensor.name: tensor for tensor in graph.initializer}
+    constants: dict[str, Sequence[int] | None] = {name: weight.dims for name, weight in weights.items()}
     found = {graph.input[0].name: Reach(1, Fraction(0))}
     for node in graph.node:
         inputs = [found[name] for name in node.input if name in found]
-        if not inputs:  # of weights alone
+        if not inputs:
+            constants[node.output[0]] = _constant_shape(node, constants)
             continue
         scale, radius = max(r.scale for r in inputs), max(r.radius for r in inputs)
         if node.op_type == "Conv":
-            weight = stored.get(node.input[1], node.input[1])
-            radius += Fraction(_conv_radius(node, weights[weight].dims if weight in weights else ()), scale)
+            radius += Fraction(_conv_radius(node, constants.get(node.input[1])), scale)
         elif node.op_type == "DepthToSpace":
             scale *= _attribute(node, "blocksize", 1)
-        elif not (_pointwise(node, weights) or _along_channels(node, weights)):
+        elif not (_even(node, constants) and (node.op_type in POINTWISE or _along_channels(node, weights))):
             raise ValueError(f"{node.op_type} {node.name!r}: how far it looks over the image is not known")
         found[node.output[0]] = Reach(scale, radius)
     return found
@@ -82,33 +82,45 @@ def _before_enlarging(graph: GraphProto) -> str:
     return stored_as(graph).get(node.input[0], node.input[0])
 
 
-def _conv_radius(node: NodeProto, weight: Iterable[int]) -> int:
+def _constant_shape(node: NodeProto, constants: Mapping[str, Sequence[int] | None]) -> Sequence[int] | None:
+    """Of what a node makes of weights alone; None where that is not known."""
+    if node.op_type == "Constant" and (value := _attribute(node, "value", None)) is not None:
+        dims: Sequence[int] = value.dims
+        return dims
+    keeps = node.op_type in ("DequantizeLinear", "QuantizeLinear", "Identity")
+    return constants.get(node.input[0]) if keeps else None
+
+
+def _conv_radius(node: NodeProto, weight: Sequence[int] | None) -> int:
     """ValueError unless each output pixel lies in the middle of what it is computed from."""
-    kernel = list(weight)[2:]
+    if weight is None:
+        raise ValueError(f"Conv {node.name!r}: its weights are no constants of the file")
+    kernel = weight[2:]
     spread = _attribute(node, "dilations", [1] * len(kernel))
     reach = [d * (length - 1) for d, length in zip(spread, kernel, strict=True)]
     halves = [length // 2 for length in reach]
     padded = _attribute(node, "pads", [0] * 2 * len(kernel)) == halves * 2
     same = _attribute(node, "auto_pad", b"NOTSET") in (b"SAME_UPPER", b"SAME_LOWER")
-    strides = _attribute(node, "strides", [1])
-    if not kernel or set(strides) != {1} or any(n % 2 for n in reach) or not (padded or same):
+    if set(_attribute(node, "strides", [1])) != {1} or any(n % 2 for n in reach) or not (padded or same):
         raise ValueError(
             f"Conv {node.name!r}: tiles need stride 1, an odd kernel and padding that keeps height and width"
         )
     return max(halves)
 
 
-def _pointwise(node: NodeProto, weights: Mapping[str, TensorProto]) -> bool:
-    """Of constants, none may differ from pixel to pixel: it would lie elsewhere in every tile."""
-    constants = (weights[name].dims for name in node.input if name in weights)
-    return node.op_type in POINTWISE and all(set(dims[-2:]) <= {1} or len(dims) < 2 for dims in constants)
+def _even(node: NodeProto, constants: Mapping[str, Sequence[int] | None]) -> bool:
+    """Whether no constant differs from pixel to pixel: it would lie elsewhere in every tile."""
+    if node.op_type in ("QuantizeLinear", "DequantizeLinear", "Pad"):  # one for each channel
+        return True
+    shapes = [constants[name] for name in node.input if name in constants]
+    return all(shape is not None and set(shape[-2:]) <= {1} for shape in shapes)
 
 
 def _along_channels(node: NodeProto, weights: Mapping[str, TensorProto]) -> bool:
     """Whether it joins or pads channels and nothing else, of NCHW."""
     if node.op_type == "Concat":
         return bool(_attribute(node, "axis", 0) in (1, -3))
-    if node.op_type != "Pad" or len(node.input) > 3 or node.input[1] not in weights:
+    if node.op_type != "Pad" or len(node.input) not in (2, 3) or node.input[1] not in weights:
         return False
     pads = numpy_helper.to_array(weights[node.input[1]]).tolist()
     return len(pads) == 8 and not any(pads[i] for i in (0, 2, 3, 4, 6, 7))

@@ -1,6 +1,7 @@
 """A network in training: its optimizer, its running average, one step, one validation."""
 
 import copy
+import math
 from pathlib import Path
 
 import torch
@@ -96,10 +97,9 @@ class Learner:
         # The last update came after its loss was taken.
         if not all(p.isfinite().all() for p in (*self.network.parameters(), *self.average.parameters())):
             raise self._diverged("weights become infinite or NaN")
-        try:
-            psnr_db = validate(self.average, held, self.device)
-        except ValueError:
-            raise self._diverged("the validation images become NaN") from None
+        psnr_db = validate(self.average, held, self.device)
+        if math.isnan(psnr_db):
+            raise self._diverged("the validation images become infinite or NaN")
         self.loss_sum.zero_()
         state = self.state
         state.weights, state.average = self.network.state_dict(), self.average.state_dict()

@@ -1,5 +1,7 @@
 """How good a network is on held-out pairs."""
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -27,11 +29,13 @@ def check_sizes(pixels: Pixels) -> None:
 
 @torch.inference_mode()
 def validate(branches: Branches, pixels: Pixels, device: str) -> float:
-    """Mean PSNR in dB over the pairs by PROTOCOL. ValueError where an output is NaN."""
+    """Mean PSNR in dB over the pairs by PROTOCOL; NaN where an output is no number."""
     scores = []
     for place in pixels.places():
         low, high = pixels.images(place)
         output = branches.of(place.scale)(to_tensor(low[None], device))[0].permute(1, 2, 0).cpu().numpy()
+        if not np.isfinite(output).all():
+            return math.nan
         scored = (scored_pixels(image, PROTOCOL, place.scale) for image in (output, high))
         scores.append(psnr_db(*scored))
     return float(np.mean(scores))
