@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from stages.bundle import bundle
 
 from edsr_int8 import layout, params
-from stages.bundle import bundle
 
 SAMPLE = Path(__file__).resolve().parents[2] / "presets" / "sample.yaml"
 MODEL = "edsr_x2_sample"

@@ -81,7 +81,10 @@ def test_fused_adds_in_place_once_and_not_by_the_order_of_the_file(tmp_path: Pat
 
 
 def assert_fused_is_openvino(model: Path) -> None:
-    assert np.mean(run("integer", model, image(), "fused") == run("openvino", model, image())) > 0.99
+    theirs = run("openvino", model, image())
+    fused, separate = (run("integer", model, image(), rule) for rule in ("fused", ""))
+    assert np.mean(fused == theirs) > 0.98
+    assert np.mean(separate == theirs) < 0.95
 
 
 def test_a_graph_may_read_its_output_again(tmp_path: Path) -> None:
