@@ -32,6 +32,7 @@ from edsr_int8.models.complexity import macs_per_pixel
 from edsr_int8.models.description import Description
 from edsr_int8.progress import bar
 from edsr_int8.targets.base import TargetOptions, Unavailable, cores, machine, open_target
+from edsr_int8.targets.upscale import require
 
 GEMM = 2048
 NETWORKS = {
@@ -153,8 +154,7 @@ def serve(contender: Contender, threads: int, pipe: Connection) -> None:
     image = np.random.default_rng(0).integers(0, 256, contender.shape).astype(kind)
     target = open_target(TargetOptions(contender.target, "", threads, UNBOUNDED_MB))
     try:
-        if contender.precision != "fp32" and "int8" not in target.capabilities.dtypes:
-            raise Unavailable(target.capabilities.why_not)
+        require(target, "float32" if contender.precision == "fp32" else "int8")
         run = target.load(contender.model)
         run(image)
     except Unavailable as error:

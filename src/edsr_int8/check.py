@@ -10,7 +10,6 @@ from edsr_int8.errors import InputError
 from edsr_int8.params import Dataset, Params
 
 WIDE = 256  # features of those networks that are trained with res_scale 0.1 (Lim et al. 2017, table 1)
-
 PNG_RATIO = 2  # bytes of a photograph's pixels over those of its PNG: DIV2K's are 1.9
 
 
@@ -123,8 +122,13 @@ def _output_bytes(params: Params, root: Path) -> int:
 
 
 def _reference_bytes(params: Params, name: str, root: Path) -> int:
-    row = params.datasets[name]
-    return sum(file.stat().st_size for file in (root / row.path).glob(row.hr)) if row.hr else 0
+    return sum(file.stat().st_size for file in _references(params.datasets[name], root))
+
+
+def _references(row: Dataset, root: Path) -> list[Path]:
+    """Those that are there already."""
+    found = sorted((root / row.path).glob(row.hr)) if row.hr else []
+    return found[: row.limit or None]
 
 
 def _decoded_bytes(params: Params, root: Path) -> int:
@@ -140,8 +144,7 @@ def _pixel_bytes(params: Params, name: str, root: Path) -> int:
     Of references still to be fetched, whatever `limit` says: all that their archive holds.
     """
     row = params.datasets[name]
-    files = sorted((root / row.path).glob(row.hr)) if row.hr else []
-    pixels = sum(row.copies * 3 * _area(file) for file in files[: row.limit or None])
+    pixels = sum(row.copies * 3 * _area(file) for file in _references(row, root))
     archives = [params.downloads[key].bytes for key in params.downloads if _lies_in(row, layout.fetched(key))]
     return int((pixels or PNG_RATIO * sum(archives)) * (1 + 1 / row.scale**2))
 

@@ -118,7 +118,7 @@ def test_a_target_that_cannot_run_leaves_only_its_status(
 ) -> None:
     infer(target(), foreign, datasets, tmp_path / "out")
     assert files(tmp_path / "out") == ["status.json"]
-    assert read_json(tmp_path / "out/status.json")["status"].startswith("unavailable: Unheard")
+    assert read_json(tmp_path / "out/status.json")["status"].startswith(f"unavailable: {foreign}: Unheard")
 
 
 def test_a_damaged_image_stops_it_and_leaves_the_last_result(

@@ -121,7 +121,7 @@ def test_a_provider_that_would_leave_all_to_the_cpu_is_unavailable(tiny: Tiny) -
     azure = target("onnxruntime", "AzureExecutionProvider")
     if not azure.probe()["available"]:
         pytest.skip("this build of onnxruntime lacks a provider that takes no node")
-    with pytest.raises(Unavailable, match=r"AzureExecutionProvider takes no node of .*model\.onnx"):
+    with pytest.raises(Unavailable, match=r"AzureExecutionProvider takes no node of this build"):
         azure.load(tiny.path)
 
 

@@ -28,5 +28,5 @@ def test_one_run_has_no_spread(tiny: Tiny) -> None:
 
 def test_a_build_that_cannot_run_has_a_status_and_no_figures(foreign: Path) -> None:
     result = measure(open_target(OPTIONS), foreign, height=8, width=8)
-    assert result["status"].startswith("unavailable: Unheard")
+    assert result["status"].startswith(f"unavailable: {foreign}: Unheard")
     assert "latency_ms" not in result

@@ -182,7 +182,9 @@ def test_weights_that_break_at_the_last_update_are_not_kept(
 
     with monkeypatch.context() as patch:
         patch.setattr(Learner, "_follow", broken)
-        with pytest.raises(InputError, match=f"let weights become infinite or NaN by step {broken_at}; "):
+        with pytest.raises(
+            InputError, match=f"let the validation images become infinite or NaN by step {broken_at}; "
+        ):
             run(pairs, tiny)
     checkpoint = pairs.parent / "partial" / "checkpoint.pt"
     assert checkpoint.exists() == (broken_at == 8)

@@ -26,4 +26,4 @@ def apply_image(model: Path, source: Path, destination: Path, options: TargetOpt
     try:
         write_png(destination, open_build(target, model)(image))
     except Unavailable as error:
-        raise InputError(str(error) if str(model) in str(error) else f"{model}: {error}") from None
+        raise InputError(str(error)) from None

@@ -2,20 +2,22 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import onnx
 import torch
-from onnx import NodeProto
+from onnx import GraphProto, NodeProto
 from torch import Tensor
 from torch.nn import functional
 
 from edsr_int8.targets import exact
 from edsr_int8.targets.base import Runner
 from edsr_int8.targets.exact import Rule, Sum
+from edsr_int8.targets.memory import stored_as
+from edsr_int8.targets.parts import leading_to
 from edsr_int8.targets.walk import Walk, checked_runner, convolution
 
 
@@ -23,7 +25,7 @@ def open_graph(model: Path, *, fixed_point: bool, fused: bool, threads: int) -> 
     """Run `model` by one of the rules that integer.py names. Unavailable where it holds anything else."""
     torch.set_num_threads(threads)
     graph = onnx.load(model).graph
-    unrounded = _before_sums(graph.node) if fused else frozenset()
+    unrounded = _before_sums(graph) if fused else frozenset()
     rule = exact.fixed_point_rule if fixed_point else exact.float_rule
     return checked_runner(Walk(graph, Arithmetic(rule, unrounded)), f"integer cannot run {model}")
 
@@ -66,56 +68,40 @@ class Arithmetic:
         raise ValueError("is no operation of an int8 accelerator, or not on quantized tensors")
 
 
-def _before_sums(nodes: Sequence[NodeProto]) -> frozenset[str]:
+def _before_sums(graph: GraphProto) -> frozenset[str]:
     """Outputs of the QuantizeLinear nodes between a Conv and an Add that nothing else reads.
 
     One of each Add's terms at most, and only where the other is needed no more: the convolution adds to it
     in place.
     """
-    makers = {node.output[0]: node for node in nodes}
-    uses = Counter(name for node in nodes for name in node.input)
-    readers = _readers(nodes, makers)
+    stored = stored_as(graph)
+    readers: dict[str, set[str]] = {}  # of each tensor, as codes or dequantized: the outputs of its readers
+    for node in graph.node:
+        if node.op_type != "DequantizeLinear":
+            for name in node.input:
+                readers.setdefault(stored.get(name, name), set()).add(node.output[0])
+    makers = {node.output[0]: node for node in graph.node}
+    uses = Counter(name for node in graph.node for name in node.input)
     found = set()
-    for node in (node for node in nodes if node.op_type == "Add"):
+    for node in (node for node in graph.node if node.op_type == "Add"):
+        before = leading_to(node.output[0], graph.node)
         for name, other in (node.input, reversed(node.input)):
-            chain = []
-            for op in ("DequantizeLinear", "QuantizeLinear", "Conv"):
-                if name in makers and makers[name].op_type == op and uses[name] == 1:
-                    chain.append(name)
-                    name = makers[name].input[0]
-            before = {node.output[0], *_ancestors(node, makers)}
-            if len(chain) == 3 and readers[_codes(other, makers)] <= before:
-                found.add(chain[1])
+            rounded = _rounded_convolution(name, makers, uses)
+            if rounded and readers[stored.get(other, other)] <= before:
+                found.add(rounded)
                 break
     return frozenset(found)
 
 
-def _readers(nodes: Sequence[NodeProto], makers: Mapping[str, NodeProto]) -> dict[str, set[str]]:
-    """The outputs of the nodes that read each tensor, as codes or dequantized."""
-    found: dict[str, set[str]] = {}
-    for node in nodes:
-        if node.op_type != "DequantizeLinear":
-            for name in node.input:
-                found.setdefault(_codes(name, makers), set()).add(node.output[0])
-    return found
-
-
-def _ancestors(node: NodeProto, makers: Mapping[str, NodeProto]) -> set[str]:
-    """The outputs of all nodes that must have run before `node`."""
-    found: set[str] = set()
-    waiting = list(node.input)
-    while waiting:
-        name = waiting.pop()
-        if name in makers and name not in found:
-            found.add(name)
-            waiting += makers[name].input
-    return found
-
-
-def _codes(name: str, makers: Mapping[str, NodeProto]) -> str:
-    """What the tensor `name` is dequantized from, if it is."""
-    maker = makers.get(name)
-    return maker.input[0] if maker is not None and maker.op_type == "DequantizeLinear" else name
+def _rounded_convolution(name: str, makers: Mapping[str, NodeProto], uses: Mapping[str, int]) -> str:
+    """The codes behind `name` where a Conv makes them and nothing else reads what lies between; else ''."""
+    chain = []
+    for op in ("DequantizeLinear", "QuantizeLinear", "Conv"):
+        if name not in makers or makers[name].op_type != op or uses[name] != 1:
+            return ""
+        chain.append(name)
+        name = makers[name].input[0]
+    return chain[1]
 
 
 def _pads(pads: Tensor) -> list[int]:

@@ -65,7 +65,7 @@ def read_build(path: Path) -> Build:
     except (onnx.shape_inference.InferenceError, KeyError) as error:  # KeyError: a tensor that nothing makes
         raise InputError(f"{path}: a broken graph ({one_line(error)}); build it again") from error
     except ValueError as error:
-        raise Unavailable(str(error)) from None
+        raise Unavailable(f"{path}: {error}") from None
     return Build(path, dtype, whole, parts or (whole,), _weight_bytes(model))
 
 

@@ -64,7 +64,7 @@ class OnnxRuntime:
             raise Unavailable(f"{self._provider} did not start; its libraries are missing or find no device")
         ran_by = {part.ep_name for part in session.get_provider_graph_assignment_info()}
         if self._provider not in ran_by:  # its speed would be another's
-            raise Unavailable(f"{self._provider} takes no node of {model}; all would run on the CPU")
+            raise Unavailable(f"{self._provider} takes no node of this build; all would run on the CPU")
         session.disable_fallback()
         return _runner(session)
 

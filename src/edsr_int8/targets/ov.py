@@ -97,9 +97,9 @@ class OpenVino:
         core = openvino.Core()
         here = core.available_devices
         known = {"AUTO", *here, *(name.split(".")[0] for name in here)}  # GPU stands for GPU.0 and so on
-        combined = self._device.split(":")[:-1]
-        missing = [name for name in combined if name not in COMBINED]
-        if missing := missing + [name for name in self._named if name not in known]:
+        missing = [name for name in self._device.split(":")[:-1] if name not in COMBINED]
+        missing += [name for name in self._named if name not in known]
+        if missing:
             raise Unavailable(f"openvino finds no device {missing[0]!r}; here are {', '.join(here)}")
         return core
 

@@ -1,6 +1,6 @@
 """How far a graph looks over its input, and where it can be cut in two."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -135,16 +135,23 @@ def _middle(name: str, activation: Activation) -> ValueInfoProto:
     return helper.make_tensor_value_info(name, activation.element, [1, channels, "height", "width"])
 
 
-def _part(model: ModelProto, source: ValueInfoProto, target: ValueInfoProto) -> ModelProto:
-    """The nodes that lead from `source` to `target`, and their weights."""
-    makers = {node.output[0]: i for i, node in enumerate(model.graph.node)}
-    wanted, waiting = set(), [target.name]
+def leading_to(name: str, nodes: Iterable[NodeProto], *, source: str = "") -> set[str]:
+    """The tensors that `name` is computed from, itself included; not `source`, nor what leads to that."""
+    makers = {node.output[0]: node for node in nodes}
+    found: set[str] = set()
+    waiting = [name]
     while waiting:
         name = waiting.pop()
-        if name != source.name and name in makers and makers[name] not in wanted:
-            wanted.add(makers[name])
-            waiting += model.graph.node[makers[name]].input
-    nodes = [model.graph.node[i] for i in sorted(wanted)]
+        if name != source and name in makers and name not in found:
+            found.add(name)
+            waiting += makers[name].input
+    return found
+
+
+def _part(model: ModelProto, source: ValueInfoProto, target: ValueInfoProto) -> ModelProto:
+    """The nodes that lead from `source` to `target`, and their weights."""
+    wanted = leading_to(target.name, model.graph.node, source=source.name)
+    nodes = [node for node in model.graph.node if node.output[0] in wanted]
     read = {name for node in nodes for name in node.input}
     weights = [tensor for tensor in model.graph.initializer if tensor.name in read]
     graph = helper.make_graph(nodes, model.graph.name, [source], [target], weights)

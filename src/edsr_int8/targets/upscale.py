@@ -85,16 +85,21 @@ class Upscaler:
         return tile, inner
 
 
+def require(target: Target, dtype: str) -> None:
+    """Unavailable, with the reason, where `target` runs no builds of `dtype`."""
+    can = target.capabilities
+    if dtype not in can.dtypes:
+        only = f"{target.options.runtime} runs {' and '.join(can.dtypes)} builds, not {dtype}"
+        raise Unavailable(can.why_not or only)
+
+
 def open_build(target: Target, model: Path, *, shape: tuple[int, int] | None = None) -> Upscaler:
     """Load `model` on `target`. Unavailable: why not; InputError where `model` is no build."""
     build = read_build(model)
-    can = target.capabilities
-    if build.dtype not in can.dtypes:
-        only = f"{target.options.runtime} runs {' and '.join(can.dtypes)} builds, not {build.dtype}"
-        raise Unavailable(can.why_not or only)
+    require(target, build.dtype)
     if shape:
         return Upscaler(target, build, (target.load(model, height=shape[0], width=shape[1]),), shape)
-    if not can.dynamic_shape:
+    if not target.capabilities.dynamic_shape:
         raise Unavailable(f"{target.options.runtime} needs a fixed shape; set the model row's shape")
     if len(build.parts) == 1:
         return Upscaler(target, build, (target.load(model),), None)

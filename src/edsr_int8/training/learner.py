@@ -91,14 +91,10 @@ class Learner:
     def score(self, held: Pixels) -> None:
         """Validate the average, keep it where it is the best so far, add a point to the curve.
 
-        InputError where the loss, a weight or the PSNR is no number any more; `state` stays as it was.
+        InputError where the loss or the PSNR is no number any more; `state` stays as it was.
         """
-        loss = self.mean_loss()
-        # The last update came after its loss was taken.
-        if not all(p.isfinite().all() for p in (*self.network.parameters(), *self.average.parameters())):
-            raise self._diverged("weights become infinite or NaN")
-        psnr_db = validate(self.average, held, self.device)
-        if math.isnan(psnr_db):
+        loss, psnr_db = self.mean_loss(), validate(self.average, held, self.device)
+        if math.isnan(psnr_db):  # the last update, which came after its loss was taken
             raise self._diverged("the validation images become infinite or NaN")
         self.loss_sum.zero_()
         state = self.state

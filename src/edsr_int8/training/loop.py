@@ -1,6 +1,5 @@
 """Training from pairs to weights: killed at any moment and called again, it goes on as if unbroken."""
 
-import contextlib
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -47,8 +46,9 @@ def train(
     pixels go; the last checkpoint stays for a caller who could not keep the weights.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    partial.mkdir(parents=True, exist_ok=True)
     try:
-        with _alone(partial):
+        with FileLock(partial / "lock", timeout=0):
             pixels = decode(training, scales=scales(description), store=partial / "training")
             held = decode(validation, scales=scales(description), store=partial / "validation")
             check_patch(pixels, options.patch)
@@ -68,24 +68,14 @@ def train(
                     tell(_progress(learner.state, options.steps, time.monotonic() - start, step - first))
             for pixels_of in ("training", "validation"):
                 shutil.rmtree(partial / pixels_of)
+    except Timeout:
+        raise InputError(
+            f"training.{row}: {partial}: another process trains there, perhaps one that a killed run left; "
+            "let it end or end it, then run again"
+        ) from None
     except InputError as error:
         raise InputError(f"training.{row}: {error}") from None
     return learner.state
-
-
-@contextlib.contextmanager
-def _alone(partial: Path) -> Iterator[None]:
-    """Nobody else writes to `partial` meanwhile. InputError where somebody does."""
-    partial.mkdir(parents=True, exist_ok=True)
-    try:
-        lock = FileLock(partial / "lock", timeout=0).acquire()
-    except Timeout:
-        raise InputError(
-            f"{partial}: another process trains there, perhaps one that a killed run left; "
-            "let it end or end it, then run again"
-        ) from None
-    with lock:
-        yield
 
 
 def _progress(state: State, steps: int, seconds: float, taken: int) -> str:

@@ -69,11 +69,8 @@ def decode(folders: Sequence[Path], *, scales: Sequence[int], store: Path) -> Pi
     index, data = store / "pixels.json", store / "pixels.bin"
     known = _known(index)
     if known.get("contents") != contents or not data.exists() or data.stat().st_size != known["bytes"]:
-        for stale in (
-            index,
-            data,
-            *store.glob(f".{data.name}.*"),
-        ):  # a hidden one is of a run that was killed
+        killed = store.glob(f".{data.name}.*")  # what a run left that ended half way
+        for stale in (index, data, *killed):
             stale.unlink(missing_ok=True)
         with full_disk_explained(data):
             written = _write(pairs, scales, data)
