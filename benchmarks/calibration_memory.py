@@ -47,7 +47,7 @@ def forward(graph: Path, images: list[Path]) -> Work:
 
 
 def calibrate(graph: Path, images: list[Path]) -> Work:
-    from edsr_int8.quantization.observe import observe
+    from edsr_int8.quantization.calibration.observe import observe
 
     return lambda: observe(graph, images, graph.parent / "histograms.npz")
 

@@ -17,8 +17,8 @@ from targets_side_by_side import build
 
 from edsr_int8.models.description import Description
 from edsr_int8.targets.base import TargetOptions, machine, open_target
-from edsr_int8.targets.build import read_build
-from edsr_int8.targets.timing import measure
+from edsr_int8.targets.execution.build import read_build
+from edsr_int8.targets.execution.timing import measure
 from edsr_int8.tiling import MIB
 
 

@@ -39,7 +39,7 @@ def calibration_images(folder: Path, count: int, shared: Path = SHARED) -> list[
     """
     import numpy as np
 
-    from edsr_int8.data.bicubic import reduce
+    from edsr_int8.data.degrade.bicubic import reduce
     from edsr_int8.data.images import read_rgb, write_png
 
     for path in sorted((shared / "data/BSD100/HR").glob("*.png"))[:count]:

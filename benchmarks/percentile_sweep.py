@@ -18,9 +18,9 @@ from foreign_quantizers import onnxruntime_static
 from networks import SAMPLE, SHARED, calibration_images, float_model
 from onnxruntime.quantization import CalibrationMethod
 
-from edsr_int8.quantization.observe import observe
-from edsr_int8.quantization.options import Ranges
+from edsr_int8.quantization.calibration.observe import observe
 from edsr_int8.quantization.quantize import quantize
+from edsr_int8.quantization.recipe import Recipe
 
 PERCENTILES = (99.0, 99.5, 99.8, 99.9, 99.95, 99.98, 99.99, 99.995, 99.998, 99.999, 99.9999, 100.0)
 
@@ -41,7 +41,9 @@ def sweep(graph: Path, images: list[Path], folder: Path, theirs: int) -> None:
     histograms = folder / "histograms.npz"
     once = seconds(lambda: observe(graph, images, histograms))
     found = {
-        p: seconds(lambda p=p: quantize(graph, histograms, folder / f"{p:g}", ranges=Ranges("percentile", p)))
+        p: seconds(
+            lambda p=p: quantize(graph, histograms, folder / f"{p:g}", Recipe("int8", "percentile", p))
+        )
         for p in PERCENTILES
     }
     print("  each quantize, s: " + "  ".join(f"{p:g}: {taken:.2f}" for p, taken in found.items()))

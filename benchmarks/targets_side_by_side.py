@@ -32,7 +32,7 @@ from edsr_int8.models.complexity import macs_per_pixel
 from edsr_int8.models.description import Description
 from edsr_int8.progress import bar
 from edsr_int8.targets.base import TargetOptions, Unavailable, cores, machine, open_target
-from edsr_int8.targets.upscale import require
+from edsr_int8.targets.execution.upscale import require
 
 GEMM = 2048
 NETWORKS = {
@@ -65,9 +65,9 @@ def build(description: Description, weights: Path | None, folder: Path) -> dict[
     from edsr_int8.checkpoints.facts import NetworkFacts
     from edsr_int8.data.images import write_png
     from edsr_int8.export import float_graph, save
-    from edsr_int8.graph import uint8_graph
     from edsr_int8.models.build import build as build_network
-    from edsr_int8.quantization.observe import observe
+    from edsr_int8.onnx_graph import uint8_graph
+    from edsr_int8.quantization.calibration.observe import observe
     from edsr_int8.quantization.quantize import quantize
 
     if weights and weights.is_file():

@@ -35,9 +35,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edsr_int8.data.bicubic import reduce
+from edsr_int8.data.degrade.bicubic import reduce
 from edsr_int8.data.images import Image, read_rgb, write_png
-from edsr_int8.data.pairs import read_pairs
+from edsr_int8.data.pairs.read import read_pairs
 from edsr_int8.data.sample import make_sample
 from edsr_int8.models.build import build
 from edsr_int8.models.description import Description

@@ -1,11 +1,11 @@
 """build/<model>/export -> build/bundle/<model>: the folder that the vendor's compiler takes."""
 
-from edsr_int8 import layout
-from edsr_int8.bundle.config import CardModel
-from edsr_int8.bundle.inputs import card_inputs
-from edsr_int8.bundle.write import write_bundle, write_no_bundle
-from edsr_int8.params import Params, row
-from stages.run import run
+from edsr_int8.pipeline import layout
+from edsr_int8.pipeline.params import Params, row
+from edsr_int8.pipeline.run import run
+from edsr_int8.targets.vacc.bundle.config import CardModel
+from edsr_int8.targets.vacc.bundle.inputs import card_inputs
+from edsr_int8.targets.vacc.bundle.write import write_bundle, write_no_bundle
 
 
 def bundle(params: Params, model: str) -> None:

@@ -3,10 +3,10 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from edsr_int8 import layout
-from edsr_int8.data.dataset import make_dataset
-from edsr_int8.params import Params, row
-from stages.run import run
+from edsr_int8.data.pairs.dataset import make_dataset
+from edsr_int8.pipeline import layout
+from edsr_int8.pipeline.params import Params, row
+from edsr_int8.pipeline.run import run
 
 
 def dataset(params: Params, name: str) -> None:

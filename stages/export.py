@@ -2,16 +2,16 @@
 
 from skimage.data import astronaut
 
-from edsr_int8 import layout
 from edsr_int8.export import export as export_network
-from edsr_int8.params import Params
-from stages.run import run
+from edsr_int8.pipeline import layout
+from edsr_int8.pipeline.params import Params
+from edsr_int8.pipeline.run import run
 
 CROP = (slice(0, 96), slice(180, 284))  # face and background, height and width unequal
 
 
 def export(_: Params, model: str) -> None:
-    export_network(layout.network(model), astronaut()[CROP], layout.export(model))
+    export_network(layout.checkpoint(model), astronaut()[CROP], layout.export(model))
 
 
 if __name__ == "__main__":

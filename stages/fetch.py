@@ -1,10 +1,10 @@
 """A row of `downloads` -> data/fetched/<row>: its file, verified, or what its archive held."""
 
-from edsr_int8 import layout
-from edsr_int8.data.fetch import fetch as fetch_file
+from edsr_int8.data.download.fetch import fetch as fetch_file
 from edsr_int8.errors import InputError
-from edsr_int8.params import Params, row
-from stages.run import run
+from edsr_int8.pipeline import layout
+from edsr_int8.pipeline.params import Params, row
+from edsr_int8.pipeline.run import run
 
 
 def fetch(params: Params, name: str) -> None:

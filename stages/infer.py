@@ -2,14 +2,14 @@
 
 from functools import partial
 
-from edsr_int8 import layout
 from edsr_int8.checkpoints.facts import read_facts
-from edsr_int8.params import Params, row
-from edsr_int8.targets.infer import infer as infer_images
-from edsr_int8.targets.infer import with_status
-from edsr_int8.targets.vacc import Vacc, card_job
-from stages.run import run
-from stages.target import open_row
+from edsr_int8.pipeline import layout
+from edsr_int8.pipeline.open_target import open_row
+from edsr_int8.pipeline.params import Params, row
+from edsr_int8.pipeline.run import run
+from edsr_int8.targets.execution.infer import infer as infer_images
+from edsr_int8.targets.execution.infer import with_status
+from edsr_int8.targets.vacc.target import Vacc, card_job
 
 
 def infer(params: Params, model: str, precision: str, target: str) -> None:
@@ -17,7 +17,7 @@ def infer(params: Params, model: str, precision: str, target: str) -> None:
     build, out = layout.onnx(model, precision), layout.outputs(model, precision, target)
     opened = open_row(params, target)
     if isinstance(opened, Vacc):
-        facts, float_model = read_facts(layout.network(model)), layout.export(model) / "float.onnx"
+        facts, float_model = read_facts(layout.checkpoint(model)), layout.export(model) / "float.onnx"
         job = card_job(model, facts, build, float_model, images, names)
         with_status(partial(opened.run, job), out)
         return

@@ -5,13 +5,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edsr_int8 import layout
 from edsr_int8.files import write_json
-from edsr_int8.imports import code
-from edsr_int8.metrics.fid_weights import find_weights
-from edsr_int8.params import Params
-from stages.run import run
-from stages.target import open_row
+from edsr_int8.metrics.fid.weights import find_weights
+from edsr_int8.pipeline import layout
+from edsr_int8.pipeline.code_hashes import code
+from edsr_int8.pipeline.open_target import open_row
+from edsr_int8.pipeline.params import Params
+from edsr_int8.pipeline.run import run
 
 
 def probe(params: Params) -> None:

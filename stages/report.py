@@ -2,12 +2,12 @@
 
 from itertools import product
 
-from edsr_int8 import layout
 from edsr_int8.files import read_json
-from edsr_int8.params import Params
-from edsr_int8.report.analysis import read_analysis
+from edsr_int8.pipeline import layout
+from edsr_int8.pipeline.params import Params
+from edsr_int8.pipeline.run import run
+from edsr_int8.report.page.analysis import read_analysis
 from edsr_int8.report.write import write_report
-from stages.run import run
 
 
 def report(params: Params) -> None:
@@ -15,7 +15,7 @@ def report(params: Params) -> None:
     crops = {build: layout.scores(*build) for build in builds}
     scores = {build: read_json(folder / "scores.json") for build, folder in crops.items()}
     for model, precision, target in builds:
-        agreement = read_json(layout.agreement(model, precision)).get(target, {})
+        agreement = read_json(layout.comparison(model, precision)).get(target, {})
         scores[model, precision, target]["agreement"] = agreement
     timings = {build: read_json(layout.timing(*build)) for build in builds}
     analyses = {}

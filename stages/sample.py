@@ -1,9 +1,9 @@
 """The sample photographs, out of the scikit-image package -> build/sample."""
 
-from edsr_int8 import layout
 from edsr_int8.data.sample import make_sample
-from edsr_int8.params import Params
-from stages.run import run
+from edsr_int8.pipeline import layout
+from edsr_int8.pipeline.params import Params
+from edsr_int8.pipeline.run import run
 
 
 def sample(_: Params) -> None:

@@ -1,11 +1,11 @@
 """A build on a target -> build/timings/<model>/<precision>/<target>: how fast, in how much memory."""
 
-from edsr_int8 import layout
 from edsr_int8.files import write_json
-from edsr_int8.params import NATIVE_SHAPE, Params, row
-from edsr_int8.targets.timing import measure
-from stages.run import run
-from stages.target import open_row
+from edsr_int8.pipeline import layout
+from edsr_int8.pipeline.open_target import open_row
+from edsr_int8.pipeline.params import NATIVE_SHAPE, Params, row
+from edsr_int8.pipeline.run import run
+from edsr_int8.targets.execution.timing import measure
 
 
 def time(params: Params, model: str, precision: str, target: str) -> None:

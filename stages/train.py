@@ -3,12 +3,12 @@
 from dataclasses import fields
 from pathlib import Path
 
-from edsr_int8 import layout
-from edsr_int8.params import Params, description, row
+from edsr_int8.pipeline import layout
+from edsr_int8.pipeline.params import Params, description, row
+from edsr_int8.pipeline.run import run
 from edsr_int8.training.loop import train as train_network
 from edsr_int8.training.options import TrainingOptions
 from edsr_int8.training.result import write_result
-from stages.run import run
 
 
 def train(params: Params, name: str) -> None:

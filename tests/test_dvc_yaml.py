@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from edsr_int8 import layout, params
+from edsr_int8.pipeline import layout, params
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
@@ -47,20 +47,20 @@ def test_the_layout_is_the_one_in_dvc_yaml() -> None:
         "fetch": layout.fetched("${key}"),
         "sample": layout.SAMPLE,
         "dataset": layout.dataset("${key}"),
-        "select_training": layout.training_images("${key}"),
+        "training_images": layout.training_images("${key}"),
         "train": layout.training("${key}") / "weights.pt",
-        "convert": layout.network("${key}"),
+        "convert": layout.checkpoint("${key}"),
         "export": layout.export("${item.model}"),
-        "select": layout.images("${item.model}"),
+        "model_images": layout.images("${item.model}"),
         "observe": layout.histograms("${item.model}"),
-        "round": layout.rounded("${item.model}"),
+        "gptq": layout.gptq("${item.model}"),
         "sensitivity": layout.sensitivity("${item.model}"),
-        "tune": layout.curve("${item.model}", "${item.precision}"),
+        "finetune": layout.curve("${item.model}", "${item.precision}"),
         "quantize": layout.onnx("${item.model}", "${item.precision}"),
         "infer": layout.outputs("${item.model}", "${item.precision}", "${item.target}"),
         "time": layout.timing("${item.model}", "${item.precision}", "${item.target}").parent,
         "evaluate": layout.scores("${item.model}", "${item.precision}", "${item.target}"),
-        "agree": layout.agreement("${item.model}", "${item.precision}"),
+        "compare_targets": layout.comparison("${item.model}", "${item.precision}"),
         "bundle": layout.bundle("${item.model}"),
         "probe": layout.probe("x").parent,
     }

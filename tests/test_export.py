@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from foreign_checkpoints import official_state
 from skimage import data
 from torch import nn
 
@@ -15,10 +16,9 @@ from edsr_int8.checkpoints.facts import NetworkFacts
 from edsr_int8.errors import InputError
 from edsr_int8.export import TOLERANCE, export, float_graph, parity, require_parity, run, save
 from edsr_int8.files import read_json
-from edsr_int8.graph import uint8_graph
 from edsr_int8.models.build import build
 from edsr_int8.models.description import Description
-from foreign_checkpoints import official_state
+from edsr_int8.onnx_graph import uint8_graph
 
 X2 = Description("edsr", 8, 2, 2, 1.0, "pixelshuffle")
 NETWORKS = {

@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from project import Project, make_project
 
 pytestmark = pytest.mark.slow

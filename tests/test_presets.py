@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edsr_int8 import layout, params
-from edsr_int8.data.sources import file_name
+from edsr_int8.data.download.sources import file_name
 from edsr_int8.models.description import scales
+from edsr_int8.pipeline import layout, params
 
 PRESETS = sorted((Path(__file__).resolve().parents[1] / "presets").glob("*.yaml"))
 

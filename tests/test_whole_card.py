@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo
 from dvc.repo.reproduce import plan_repro
-
-from edsr_int8 import layout, params
-from edsr_int8.files import read_json
-from edsr_int8.targets import timing
 from http_server import serving
 from project import ROOT, make_project
 from standin_card import OTHER_TEST_SEQUENCES, PRESET, bodies, publish, standin
+
+from edsr_int8.files import read_json
+from edsr_int8.pipeline import layout, params
+from edsr_int8.targets.execution import timing
 
 pytestmark = pytest.mark.slow
 

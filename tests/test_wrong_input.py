@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
-
-from edsr_int8.models.description import Description
 from foreign_checkpoints import official_state
 from project import TINY_X2, Project, make_project
+
+from edsr_int8.models.description import Description
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edsr_int8 import check, layout, params
 from edsr_int8.errors import InputError
+from edsr_int8.pipeline import layout, params
+from edsr_int8.pipeline import preflight as check
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,8 +44,8 @@ def _add_apply(commands: Any) -> None:
 
 
 def _apply(given: argparse.Namespace) -> int:
-    from edsr_int8.targets.apply import apply_image  # the other commands do not wait for it
     from edsr_int8.targets.base import TargetOptions
+    from edsr_int8.targets.execution.apply import apply_image  # the other commands do not wait for it
 
     if not 0 <= given.threads <= params.MOST_THREADS:
         raise InputError(

@@ -16,7 +16,7 @@ from edsr_int8.checkpoints.convert import load_network
 from edsr_int8.checkpoints.facts import NetworkFacts
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic, write_json
-from edsr_int8.graph import OPSET, rebuild, uint8_graph
+from edsr_int8.onnx_graph import OPSET, rebuild, uint8_graph
 
 TOLERANCE = 1e-3  # grey levels, float graph against torch
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from foreign_checkpoints import State, basicsr_state, official_mdsr_state, official_state
 from safetensors import safe_open
 
 from edsr_int8.checkpoints.convert import convert
@@ -14,7 +15,6 @@ from edsr_int8.checkpoints.write import write_checkpoint
 from edsr_int8.errors import InputError
 from edsr_int8.models.build import build
 from edsr_int8.models.description import Description
-from foreign_checkpoints import State, basicsr_state, official_mdsr_state, official_state
 
 TINY = Description("edsr", 4, 1, 2, 1.0, "pixelshuffle")
 DIRECT = replace(TINY, upsampler="direct")

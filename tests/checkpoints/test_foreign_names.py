@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
+from foreign_checkpoints import UPSAMPLING, basicsr_state, official_mdsr_state, official_state
 from torch import Tensor
 
 from edsr_int8.checkpoints import basicsr, official
 from edsr_int8.errors import InputError
 from edsr_int8.models.build import build
 from edsr_int8.models.description import Description
-from foreign_checkpoints import UPSAMPLING, basicsr_state, official_mdsr_state, official_state
 
 X2 = Description("edsr", 6, 2, 2, 1.0, "pixelshuffle")
 X4 = replace(X2, scale=4, res_scale=0.1, blocks=3)

@@ -10,7 +10,7 @@ import pytest
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio
 
-from edsr_int8.data import bicubic
+from edsr_int8.data.degrade import bicubic
 from edsr_int8.data.images import read_rgb, write_png
 from edsr_int8.errors import InputError
 from edsr_int8.metrics import evaluate as subject

@@ -9,7 +9,7 @@ import torch
 from skimage.metrics import peak_signal_noise_ratio
 
 from edsr_int8.checkpoints.convert import convert, load_network
-from edsr_int8.data.bicubic import reduce
+from edsr_int8.data.degrade.bicubic import reduce
 from edsr_int8.data.images import read_rgb
 from edsr_int8.metrics.evaluate import score_pair
 from edsr_int8.metrics.protocols import PROTOCOLS

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from skimage import color, data
 
-from edsr_int8 import params
 from edsr_int8.metrics.protocols import PROTOCOLS, card_inputs, luma, scored_pixels
 from edsr_int8.metrics.psnr import psnr_db
+from edsr_int8.pipeline import params
 
 
 def test_every_protocol_that_a_row_may_name_is_here():

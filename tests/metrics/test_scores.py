@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edsr_int8.data.images import write_png
-from edsr_int8.metrics.fid import Fid
+from edsr_int8.metrics.fid.frechet import Fid
 from edsr_int8.metrics.scores import score_build
 
 

@@ -16,12 +16,12 @@ from edsr_int8.data.images import write_png
 from edsr_int8.export import float_graph, save
 from edsr_int8.models.build import build
 from edsr_int8.models.description import Description
-from edsr_int8.quantization.network import Network, measured, read_network
-from edsr_int8.quantization.observe import observe, observe_network
-from edsr_int8.quantization.options import Ranges
+from edsr_int8.quantization.calibration.observe import observe, observe_network
+from edsr_int8.quantization.calibration.range_estimators import Grid, choose_all, grid
+from edsr_int8.quantization.ir.layers import Network, measured, read_network
 from edsr_int8.quantization.quantize import quantize
-from edsr_int8.quantization.ranges import Grid, choose_all, grid
-from edsr_int8.quantization.rewrite import fold
+from edsr_int8.quantization.recipe import Recipe
+from edsr_int8.quantization.rewrites.fold import fold
 
 X2 = Description("edsr", 8, 2, 2, 1.0, "pixelshuffle")
 NETWORKS = {
@@ -86,7 +86,7 @@ def int8_graphs(
     @cache
     def graph(name: str) -> Path:
         observe(float_graphs(name), [folder / "image.png"], folder / f"{name}.npz", threads=1)
-        ranges = Ranges("percentile", 99.99)
+        ranges = Recipe("int8", "percentile", 99.99)
         quantize(float_graphs(name), folder / f"{name}.npz", folder / name, ranges=ranges)
         return folder / name / "model.onnx"
 
@@ -111,7 +111,7 @@ def grids(
     def found(name: str) -> dict[str, Grid]:
         network = networks(name)
         seen = observe_network(network, measured(network), [path], threads=1)
-        return {n: grid(*ends) for n, ends in choose_all(seen, Ranges("percentile", 99.99)).items()}
+        return {n: grid(*ends) for n, ends in choose_all(seen, Recipe("int8", "percentile", 99.99)).items()}
 
     return found
 

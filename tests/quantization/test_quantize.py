@@ -9,14 +9,14 @@ import onnxruntime as ort
 import pytest
 from onnx import ModelProto, numpy_helper
 
-from edsr_int8.data import bicubic
+from edsr_int8.data.degrade import bicubic
 from edsr_int8.data.images import read_rgb, write_png
 from edsr_int8.errors import InputError
 from edsr_int8.files import read_json
 from edsr_int8.metrics.psnr import psnr_db
-from edsr_int8.quantization.observe import observe
+from edsr_int8.quantization.calibration.observe import observe
 from edsr_int8.quantization.quantize import quantize
-from edsr_int8.targets.ort import session_options
+from edsr_int8.targets.runtimes.onnxruntime import session_options
 
 Graphs = Callable[[str], Path]
 

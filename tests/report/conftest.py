@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edsr_int8.params import Model
+from edsr_int8.pipeline.params import Model
 from edsr_int8.report.table import Key
 
 MISSING = "unavailable: openvino is not installed; pip install edsr-int8[openvino]"

@@ -1,7 +1,6 @@
 from pathlib import Path
 
 import pytest
-
 from tiny_build import Tiny, write_foreign, write_tiny
 
 

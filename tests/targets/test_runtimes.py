@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny_build import Tiny, photograph
+from tiny_qdq import write_edsr
 
 from edsr_int8.errors import InputError
 from edsr_int8.targets import base
 from edsr_int8.targets.base import TargetOptions, Unavailable, open_target
-from edsr_int8.targets.upscale import open_build
-from tiny_build import Tiny, photograph
-from tiny_qdq import write_edsr
+from edsr_int8.targets.execution.upscale import open_build
 
 
 def target(runtime: str, provider: str = ""):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from edsr_int8.data.bicubic import enlarge, reduce
+from edsr_int8.data.degrade.bicubic import enlarge, reduce
 from edsr_int8.data.images import write_png
 from edsr_int8.models.description import Description
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edsr_int8.checkpoints.convert import convert
-from edsr_int8.data.dataset import make_dataset
+from edsr_int8.data.pairs.dataset import make_dataset
 from edsr_int8.data.sample import make_sample
 from edsr_int8.models.description import Description
 from edsr_int8.training.loop import train

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from project import Project, make_project
 
 from edsr_int8.checkpoints.convert import convert, load_network
 from edsr_int8.models.description import Description
-from project import Project, make_project
 
 MDSR = Description("mdsr", features=4, blocks=1, scale=2, res_scale=1.0, upsampler="pixelshuffle")
 

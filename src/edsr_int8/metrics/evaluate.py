@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edsr_int8.data.bicubic import enlarge
+from edsr_int8.data.degrade.bicubic import enlarge
 from edsr_int8.data.images import read_rgb
 from edsr_int8.errors import InputError
 from edsr_int8.metrics.protocols import Protocol, scored_pixels

@@ -9,10 +9,10 @@ import onnx
 from edsr_int8.checkpoints.facts import NetworkFacts
 from edsr_int8.data.images import Image, write_png
 from edsr_int8.files import read_json
-from edsr_int8.metrics.crops import crops
-from edsr_int8.metrics.distance import Distance
 from edsr_int8.metrics.evaluate import Folders, evaluate
-from edsr_int8.metrics.fid import Fid
+from edsr_int8.metrics.fid.distance import Distance
+from edsr_int8.metrics.fid.frechet import Fid
+from edsr_int8.metrics.page_crops import crops
 from edsr_int8.metrics.protocols import PROTOCOLS
 from edsr_int8.models.complexity import card_flops_g, gmacs
 

@@ -5,12 +5,15 @@ from pathlib import Path
 
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic, write_json
-from edsr_int8.quantization import tuned
-from edsr_int8.quantization.bypass import bypass_trunk, regrid
-from edsr_int8.quantization.calibrated import calibrated_grids, shared_grids, swept_grids
-from edsr_int8.quantization.mixed import shares
-from edsr_int8.quantization.narrow import narrow
-from edsr_int8.quantization.network import (
+from edsr_int8.quantization import state as tuned
+from edsr_int8.quantization.analysis.mixed_precision import shares
+from edsr_int8.quantization.calibration.quantization_parameters import (
+    calibrated_grids,
+    shared_grids,
+    swept_grids,
+)
+from edsr_int8.quantization.calibration.range_estimators import IMAGE_GRID, STEPS, Grid
+from edsr_int8.quantization.ir.layers import (
     IMAGE,
     Join,
     Network,
@@ -20,21 +23,19 @@ from edsr_int8.quantization.network import (
     ends_on_image,
     read_network,
 )
-from edsr_int8.quantization.options import CARD, Ranges
-from edsr_int8.quantization.qdq import qdq_model
-from edsr_int8.quantization.ranges import IMAGE_GRID, STEPS, Grid
-from edsr_int8.quantization.rewrite import fold
+from edsr_int8.quantization.ir.qdq_onnx import qdq_model
+from edsr_int8.quantization.recipe import Recipe
+from edsr_int8.quantization.rewrites.collapse_tail import narrow
+from edsr_int8.quantization.rewrites.fold import fold
+from edsr_int8.quantization.rewrites.fold_long_skip import bypass_trunk, regrid
 
 
 def quantize(
     float_model: Path,
     histograms: Path,
     out: Path,
+    recipe: Recipe,
     *,
-    ranges: Ranges = CARD,
-    share: bool = False,
-    bypass: bool = False,
-    narrowed: bool = False,
     rounded: Path | None = None,
     prepared: Path | None = None,
 ) -> None:
@@ -49,22 +50,23 @@ def quantize(
     network = fold(read_network(float_model))
     floats: frozenset[str] = frozenset()
     if prepared and (prepared / tuned.WEIGHTS).exists():
-        network = narrow(network) if narrowed else network
-        network, chosen, floats = tuned.load(prepared, network, bypass=bypass)
-    elif narrowed:
+        network = narrow(network) if recipe.collapse_tail else network
+        network, chosen, floats = tuned.load(prepared, network, bypass=recipe.fold_long_skip)
+    elif recipe.collapse_tail:
         raise InputError(
             f"{prepared or out}: narrow is built with what tune leaves, and there is nothing; run it"
         )
     else:
-        network = bypass_trunk(network) if bypass else network
-        chosen = (swept_grids if rounded else calibrated_grids)(network, histograms, ranges)
-        if share:
+        network = bypass_trunk(network) if recipe.fold_long_skip else network
+        chosen = (swept_grids if rounded else calibrated_grids)(network, histograms, recipe)
+        if recipe.unify_scales:
             chosen |= {name: chosen[owner] for name, owner in shared_grids(network).items()}
         network = regrid(network, chosen)
         if rounded:
             network = tuned.load_weights(rounded, network)
-    options = {"precision": "mixed" if floats else "int8", "ranges": ranges.method}
-    options |= {"percentile": f"{ranges.percentile:g}"}
+    options = {"precision": "mixed" if floats else "int8", "ranges": recipe.ranges}
+    if recipe.percentile is not None:
+        options |= {"percentile": f"{recipe.percentile:g}"}
     if floats:
         macs, activations = shares(network, floats)
         options |= {"float_mac_share": f"{macs:.6f}", "float_byte_share": f"{activations:.6f}"}

@@ -7,7 +7,7 @@ from typing import Any
 from edsr_int8.errors import InputError
 from edsr_int8.files import write_csv
 from edsr_int8.metrics.protocols import PROTOCOLS
-from edsr_int8.params import REFERENCE_PRECISION, REFERENCE_TARGET, Model
+from edsr_int8.pipeline.params import REFERENCE_PRECISION, REFERENCE_TARGET, Model
 
 Key = tuple[str, str, str]  # model, precision, target: the name of a build
 # scores.json of every build, in the order of the rows; under `agreement` how its images compare with those

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from edsr_int8.files import write_json, write_text
-from edsr_int8.params import Model, Precision
-from edsr_int8.report import page, plots, table
-from edsr_int8.report.analysis import Analysis
+from edsr_int8.pipeline.params import Model
+from edsr_int8.quantization.recipe import Recipe
+from edsr_int8.report import plots, table
+from edsr_int8.report.page import render as page
+from edsr_int8.report.page.analysis import Analysis
 from edsr_int8.report.table import Key, Scores
 
 
@@ -17,7 +19,7 @@ def write_report(
     scores: Scores,
     timings: Mapping[Key, Mapping[str, Any]],
     crops: Mapping[Key, Path],
-    settings: Mapping[str, Precision],
+    settings: Mapping[str, Recipe],
     analyses: Mapping[str, Analysis],
 ) -> None:
     """Write table.csv, table.md, timings.csv, metrics.json, plots/*.csv and report.html into `out`."""

@@ -12,14 +12,13 @@ import numpy as np
 from edsr_int8.errors import InputError
 
 # The module of each runtime, imported only when a row asks for it: a missing runtime harms no other.
-# Not called after the packages that they import, so that neither hides the other.
 MODULES = {
-    "integer": "integer",
-    "onnxruntime": "ort",
-    "openvino": "ov",
-    "tensorrt": "ort",  # one of its execution providers
-    "torch": "pytorch",
-    "vacc": "vacc",
+    "integer": "integer.target",
+    "onnxruntime": "runtimes.onnxruntime",
+    "openvino": "runtimes.openvino",
+    "tensorrt": "runtimes.onnxruntime",  # one of its execution providers
+    "torch": "runtimes.torch",
+    "vacc": "vacc.target",
 }
 
 # Instructions that change what a runtime computes, not just how fast: int8 dot products without

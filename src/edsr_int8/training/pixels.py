@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from edsr_int8.data.images import Image, read_rgb
-from edsr_int8.data.pairs import Pair, read_pairs
+from edsr_int8.data.pairs.read import Pair, read_pairs
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic, read_json, sha256, write_json
 from edsr_int8.progress import bar

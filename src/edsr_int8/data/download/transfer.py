@@ -1,0 +1,162 @@
+"""One file, known by its hash, from the first source that has it; a killed download goes on where it was."""
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from edsr_int8.data.download import sources
+from edsr_int8.data.download.sources import SourceError, TransientError
+from edsr_int8.errors import InputError
+from edsr_int8.files import atomic
+from edsr_int8.progress import byte_bar
+
+TRIES = 4  # per source, without a byte gained between them
+FIRST_PAUSE_S = 1.0  # doubled after every further try
+
+
+def download(
+    urls: Sequence[str],
+    destination: Path,
+    *,
+    sha256: str,
+    partial: Path,
+    mirror: str = "",
+    expected_bytes: int = 0,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Make `destination` the file whose SHA-256 starts with `sha256` (8 to 64 lower-case hex digits).
+
+    `mirror`, a folder or a URL prefix that holds the file by name or by hash, is asked first, then each of
+    `urls` (http, https, file, or `drive:ID/NAME` for Google Drive). Bytes gather in `partial`, which survives
+    a kill and is continued from any source: the hash of the whole file decides, so no ETag is kept. A file
+    already at `destination` or `partial` with the right hash is not fetched again. `expected_bytes` (0:
+    unknown) refuses a wrong file before it is fetched.
+
+    Raises InputError: no source gave the file (with what each said), or the disk is full (the part is kept).
+    """
+    if not re.fullmatch(r"[0-9a-f]{8,64}", sha256):
+        raise ValueError(f"sha256: expected 8 to 64 lower-case hex digits, found {sha256!r}")
+    if destination.exists() and _digest(destination).startswith(sha256):
+        return
+    held = _digest(partial) if partial.exists() else ""
+    if not held.startswith(sha256):
+        refusals = [f"{partial} held {_length(partial)} bytes, sha256 {held}"] if held else []
+        for url in [*_mirrored(mirror, destination.name, sha256), *urls]:
+            try:
+                _bring(url, partial, sha256, expected_bytes, sleep)
+                break
+            except SourceError as error:
+                refusals.append(f"{url}: {error}")
+        else:
+            raise InputError(
+                f"{destination.name}: no source gave it: {'; '.join(refusals)}; put the file by hand at "
+                f"{_by_hand(mirror, destination.name, partial)}, or correct its row of downloads"
+            )
+    _publish(partial, destination)
+
+
+def _mirrored(mirror: str, name: str, sha256: str) -> list[str]:
+    if not mirror:
+        return []
+    prefix = mirror if "://" in mirror else Path(mirror).expanduser().absolute().as_uri()
+    return [f"{prefix.rstrip('/')}/{quote(file)}" for file in (name, sha256)]
+
+
+def _by_hand(mirror: str, name: str, partial: Path) -> Path:
+    return Path(mirror) / name if mirror and "://" not in mirror else partial
+
+
+def _bring(url: str, partial: Path, sha256: str, expected_bytes: int, sleep: Callable[[float], None]) -> None:
+    """Complete `partial` from `url` and check it. SourceError where that fails."""
+    continued = _length(partial) > 0
+    found = _filled(url, partial, expected_bytes, sleep)
+    if continued and not found.startswith(sha256):  # its first part may have been another file's
+        partial.unlink()
+        found = _filled(url, partial, expected_bytes, sleep)
+    if not found.startswith(sha256):
+        raise SourceError(f"sha256 of its {_length(partial)} bytes is {found}, expected {sha256}")
+
+
+def _filled(url: str, partial: Path, expected_bytes: int, sleep: Callable[[float], None]) -> str:
+    """Fetch what `partial` lacks, with pauses between tries; the hash of the whole."""
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    failures, most = 0, _length(partial)
+    while True:
+        try:
+            _append(url, partial, expected_bytes)
+            return _digest(partial)
+        except TransientError:
+            failures = 1 if _length(partial) > most else failures + 1
+            most = max(most, _length(partial))
+            if failures == TRIES:
+                raise
+            sleep(FIRST_PAUSE_S * 2 ** (failures - 1))
+        except OSError as error:
+            if error.errno not in sources.FULL_DISK:
+                raise
+            raise InputError(
+                f"{partial}: the disk is full after {_length(partial)} bytes; free some space and run again: "
+                "it goes on from there"
+            ) from None
+
+
+def _append(url: str, partial: Path, expected_bytes: int) -> None:
+    if sources.scheme(url) == "drive":
+        _check_disk(partial, expected_bytes - _length(partial))
+        return sources.from_drive(url, partial)
+    with sources.opened(url, _length(partial)) as stream:
+        total = stream.total or expected_bytes
+        if expected_bytes and total != expected_bytes:
+            raise SourceError(f"has {total} bytes, expected {expected_bytes}")
+        _check_disk(partial, total - _length(partial))
+        with (
+            partial.open("ab") as file,
+            byte_bar(f"fetch {partial.name}", total=total or None, done=stream.start) as shown,
+        ):
+            file.truncate(stream.start)
+            for piece in stream.pieces:
+                file.write(piece)
+                shown.update(len(piece))
+    if stream.total and _length(partial) < stream.total:
+        raise TransientError(f"ended after {_length(partial)} of {stream.total} bytes")
+    return None
+
+
+def _check_disk(partial: Path, needed_bytes: int) -> None:
+    free_bytes = shutil.disk_usage(partial.parent).free
+    if needed_bytes > free_bytes:
+        raise InputError(
+            f"{partial}: {needed_bytes} more bytes do not fit on the disk, which has {free_bytes} free; "
+            "free some space and run again"
+        )
+
+
+def _length(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file, byte_bar(f"verify {path.name}", total=_length(path)) as shown:
+        while piece := file.read(sources.PIECE_BYTES):
+            digest.update(piece)
+            shown.update(len(piece))
+    return digest.hexdigest()
+
+
+def _publish(partial: Path, destination: Path) -> None:
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.replace(partial, destination)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with atomic(destination) as temporary:  # build/ and data/ on two disks
+            shutil.copyfile(partial, temporary)
+        partial.unlink()

@@ -1,0 +1,20 @@
+"""What every stage script shares: the rows of params.yaml, and errors in one line."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from edsr_int8.errors import InputError
+from edsr_int8.pipeline import params
+
+
+def run(stage: Callable[..., None]) -> None:
+    """Call `stage(params, *arguments)`; what the user can put right ends in one line and exit status 1."""
+    try:
+        stage(params.load(Path("params.yaml")), *sys.argv[1:])
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: {error.filename or 'a file'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

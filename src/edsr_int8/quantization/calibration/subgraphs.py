@@ -1,0 +1,86 @@
+"""Forward passes that show a network's inner tensors and never hold many of them at once.
+
+As extra outputs of one graph, the tensors of an image would all be alive together, several times what a
+plain forward pass needs. Run in pieces, a residual block at a time, they come a few at a time, to be
+looked at and let go.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import onnxruntime as ort
+
+from edsr_int8.quantization.ir.float_onnx import float_model
+from edsr_int8.quantization.ir.layers import IMAGE, Join, Layer, Shuffle, Sum
+
+SAME_AS_REQUESTED = 1  # onnxruntime's arena by default doubles instead
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Layers that run together, what they read from before and what they give to later pieces or out."""
+
+    layers: tuple[Layer, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def split(layers: Sequence[Layer], wanted: Sequence[str]) -> list[Piece]:
+    """Pieces that end where a residual block or an up-sampling step does, up to the last wanted tensor."""
+    last = max(i for i, layer in enumerate(layers) if layer.name in wanted)
+    groups: list[list[Layer]] = [[]]
+    for layer in layers[: last + 1]:
+        groups[-1].append(layer)
+        if isinstance(layer, Sum | Shuffle | Join):
+            groups.append([])
+    groups = [group for group in groups if group]
+    return [_piece(group, groups[i + 1 :], wanted) for i, group in enumerate(groups)]
+
+
+def _piece(group: list[Layer], later: list[list[Layer]], wanted: Sequence[str]) -> Piece:
+    made = [layer.name for layer in group]
+    read = dict.fromkeys(name for layer in group for name in layer.inputs if name not in made)
+    needed = {*wanted, *(name for other in later for layer in other for name in layer.inputs)}
+    return Piece(tuple(group), tuple(read), tuple(name for name in made if name in needed))
+
+
+class Forward:
+    """A network's forward pass, piece by piece, in onnxruntime on the CPU."""
+
+    def __init__(self, layers: Sequence[Layer], wanted: Sequence[str], *, threads: int = 0) -> None:
+        self._wanted = frozenset(wanted)
+        self._pieces = split(layers, wanted)
+        self._sessions = [_session(piece, threads) for piece in self._pieces]
+
+    def __call__(self, image: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+        """From float32 NCHW `image`, the wanted tensors of one piece after another."""
+        alive = {IMAGE: image}
+        for i, (piece, session) in enumerate(zip(self._pieces, self._sessions, strict=True)):
+            values = session.run(piece.outputs, {name: alive[name] for name in piece.inputs})
+            made = dict(zip(piece.outputs, values, strict=True))
+            later = {name for other in self._pieces[i + 1 :] for name in other.inputs}
+            alive = {name: value for name, value in (alive | made).items() if name in later}
+            yield {name: value for name, value in made.items() if name in self._wanted}
+
+
+def _session(piece: Piece, threads: int) -> ort.InferenceSession:
+    _share_arena()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # errors only
+    options.enable_mem_pattern = False  # shapes change from image to image
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    # Between two pieces a spinning thread would take the time of those that count.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    model = float_model(piece.layers, piece.inputs, piece.outputs)
+    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+@cache
+def _share_arena() -> None:
+    """One pool of memory for the sessions of all pieces: each would keep its own high-water mark for good."""
+    cpu = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    growth = ort.OrtArenaCfg({"arena_extend_strategy": SAME_AS_REQUESTED})
+    ort.create_and_register_allocator(cpu, growth)

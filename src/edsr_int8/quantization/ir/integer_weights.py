@@ -1,0 +1,39 @@
+"""A convolution's weights and bias as integers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edsr_int8.quantization.ir.layers import Conv
+
+LARGEST = 127  # int8, symmetric: -128 is not used
+# A bias stays this far under 2^31, so that the sum of products (2^25 at 256 channels of 3x3) fits beside it.
+LARGEST_BIAS = 2**30
+
+
+@dataclass(frozen=True, eq=False)
+class IntegerConv:
+    """weight (OIHW) = int8 code * scale of its output channel; bias = int32 code * scale * input scale."""
+
+    weight: np.ndarray
+    scales: np.ndarray  # float32, one for each output channel
+    bias: np.ndarray
+
+
+def round_conv(conv: Conv, input_scale: float) -> IntegerConv:
+    """Round to the nearest integers, one scale for each output channel.
+
+    Where the conv says what to `expect` of its input, the bias takes back what rounding the weights
+    does to that, so there the output is right on average.
+    """
+    largest = np.abs(conv.weight).max(axis=(1, 2, 3))
+    # The second term keeps the bias of a channel with small or no weights within int32.
+    scales = np.maximum(largest / LARGEST, np.abs(conv.bias) / (input_scale * LARGEST_BIAS))
+    scales = np.where(scales < np.finfo(np.float32).tiny, 1, scales).astype(np.float32)
+    each = scales.astype(np.float64).reshape(-1, 1, 1, 1)
+    weight = np.clip(np.rint(conv.weight / each), -LARGEST, LARGEST)
+    bias = conv.bias
+    if conv.expected is not None:
+        bias = bias - np.tensordot((weight * each - conv.weight).sum(axis=(2, 3)), conv.expected, 1)
+    codes = np.rint(bias / (each.reshape(-1) * input_scale))
+    return IntegerConv(weight.astype(np.int8), scales, codes.astype(np.int32))

@@ -1,0 +1,51 @@
+"""Building an ONNX graph node by node, and what the float and the int8 graph have in common."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+
+from edsr_int8.onnx_graph import assemble
+from edsr_int8.quantization.ir.layers import Conv, Join, Plane, Shuffle
+
+
+class Builder:
+    """Nodes and constants in the order in which they are added: equal calls give equal bytes."""
+
+    def __init__(self) -> None:
+        self.nodes: list[NodeProto] = []
+        self.constants: list[TensorProto] = []
+
+    def constant(self, name: str, value: np.ndarray) -> str:
+        self.constants.append(numpy_helper.from_array(value, name))
+        return name
+
+    def node(self, op: str, inputs: Sequence[str], output: str, name: str = "", **attributes: Any) -> str:
+        """Add a node, named as its output unless `name` is given; returns that output."""
+        self.nodes.append(helper.make_node(op, inputs, [output], name or output, **attributes))
+        return output
+
+    def conv(self, layer: Conv, inputs: Sequence[str], output: str) -> str:
+        height, width = layer.weight.shape[2:]
+        return self.node("Conv", inputs, output, layer.name, pads=[height // 2, width // 2] * 2)
+
+    def shuffle(self, layer: Shuffle, source: str, output: str) -> str:
+        return self.node("DepthToSpace", [source], output, layer.name, blocksize=layer.factor, mode="CRD")
+
+    def join(self, layer: Join, sources: Sequence[str], output: str) -> str:
+        return self.node("Concat", sources, output, layer.name, axis=1)
+
+    def plane(self, layer: Plane, source: str, output: str, dtype: np.dtype) -> str:
+        """Padding along the channels: the cheapest way to a constant channel of the image's own shape."""
+        widths = self.constant(f"{layer.name}.pads", np.array([0, 0, 0, 0, 0, 1, 0, 0]))
+        value = self.constant(f"{layer.name}.value", np.array(layer.value, dtype))
+        return self.node("Pad", [source, widths, value], output, layer.name)
+
+    def model(
+        self,
+        inputs: Sequence[ValueInfoProto],
+        outputs: Sequence[ValueInfoProto],
+        metadata: Mapping[str, str] | None = None,
+    ) -> ModelProto:
+        return assemble(self.nodes, inputs, outputs, self.constants, metadata or {})

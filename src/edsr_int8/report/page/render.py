@@ -1,0 +1,157 @@
+"""The page: tables, charts and pictures in one HTML file that works from disk, without a network."""
+
+import base64
+import struct
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from edsr_int8.metrics.protocols import PROTOCOLS
+from edsr_int8.pipeline.params import REFERENCE_PRECISION, Model
+from edsr_int8.quantization.recipe import Recipe
+from edsr_int8.report import plots, table
+from edsr_int8.report.page import charts
+from edsr_int8.report.page.analysis import Analysis
+from edsr_int8.report.page.causes import causes
+from edsr_int8.report.page.distributions import BINS
+from edsr_int8.report.table import Key, Row, Scores, build_key
+
+MINUS, NONE, APART = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{NARROW NO-BREAK SPACE}"
+
+
+def render(
+    models: Mapping[str, Model],
+    scores: Scores,
+    timings: Mapping[Key, Mapping[str, Any]],
+    crops: Mapping[Key, Path],
+    settings: Mapping[str, Recipe] | None = None,
+    analyses: Mapping[str, Analysis] | None = None,
+) -> str:
+    """The page's HTML: equal inputs give equal text.
+
+    `crops` is the folder of every build's `<dataset>.{input,bicubic,output,reference}.png`; what is
+    not there is not shown. `settings` are the rows of the precisions, `analyses` go by model.
+    """
+    rows = table.quality(models, scores)
+    speeds = dict(zip(timings, table.speed(timings), strict=True))
+    first = first_rows(rows)
+    precisions = list(dict.fromkeys((REFERENCE_PRECISION, *(row["precision"] for row in rows))))
+    return _template().render(
+        models=models,
+        rows=rows,
+        speeds=speeds,
+        first=first,
+        # Its colour in the style sheet: 0 is the hollow grey of fp32, 1 to 5 are taken in turn.
+        precisions={name: i and (i - 1) % 5 + 1 for i, name in enumerate(precisions)},
+        targets=list(dict.fromkeys(row["target"] for row in rows)),
+        fp32=REFERENCE_PRECISION,
+        protocols=[PROTOCOLS[name] for name in dict.fromkeys(row["protocol"] for row in rows)],
+        has_fid=any(row["fid"] is not None for row in rows),
+        has_mixed=any(is_mixed(row) for row in rows),
+        has_agreement=any(row["integer_equal_share"] is not None for row in rows),
+        fid_reasons=table.fid_reasons(rows),
+        has_reference=any(model.reference for model in models.values()),
+        findings=[_finding(first, speeds, name) for name in precisions[1:]],
+        scatter=charts.scatter(first, rows, speeds),
+        lanes=charts.lanes(rows, plots.per_image(models, scores)),
+        histogram_bins=BINS,
+        causes=causes(first, scores, settings or {}, analyses or {}),
+        pictures=[
+            {"model": name, "dataset": dataset, "views": views}
+            for name, model in models.items()
+            for dataset in model.evaluation
+            if (views := _views(model, dataset, {k: v for k, v in crops.items() if k[0] == name}))
+        ],
+    )
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"fixed": fixed, "key": build_key}
+    environment.tests["mixed"] = is_mixed
+    return environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
+
+
+def fixed(value: float | None, digits: int) -> str:
+    """A number for reading: fixed decimals, thousands apart, a true minus; a dash for None."""
+    if value is None:
+        return NONE
+    return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", MINUS).replace(",", APART)
+
+
+def is_mixed(row: Row) -> bool:
+    """Whether an int8 build has parts above 8 bits."""
+    return 0 < (row["float_byte_share"] or 0) < 1
+
+
+def first_rows(rows: Iterable[Row]) -> dict[str, dict[str, Row]]:
+    """model -> precision -> its first row with figures: first target, data set and protocol that has any."""
+    first: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        if row["psnr_db"] is not None:
+            first.setdefault(row["model"], {}).setdefault(row["precision"], row)
+    return first
+
+
+def _finding(
+    first: Mapping[str, Mapping[str, Row]], speeds: Mapping[Key, Row], precision: str
+) -> dict[str, str]:
+    """What a precision costs and brings against fp32, as ranges over the networks."""
+    drops: list[float] = []
+    sizes: list[float] = []
+    paces: list[float] = []
+    above: list[float] = []
+    for of in first.values():
+        row, fp32 = of.get(precision), of.get(REFERENCE_PRECISION)
+        if row and fp32 and row["target"] == fp32["target"]:
+            drops.append(row["psnr_drop_db"])
+            above += [100 * row["float_mac_share"]] if is_mixed(row) else []
+            sizes.append(100 * row["model_mb"] / fp32["model_mb"])
+            old, new = (speeds.get(build_key(build), {}).get("latency_ms") for build in (fp32, row))
+            paces += [old / new] if old and new else []
+    return {
+        "precision": precision,
+        "drop": _range(drops, 2),
+        "bytes": _range(sizes, 0),
+        "speed": _range(paces, 1),
+        "above": _range(above, 0),
+    }
+
+
+def _range(values: Iterable[float], digits: int) -> str:
+    ordered = sorted(values)
+    return " to ".join(dict.fromkeys(fixed(value, digits) for value in (*ordered[:1], *ordered[-1:])))
+
+
+def _views(model: Model, dataset: str, crops: Mapping[Key, Path]) -> list[dict[str, Any]]:
+    """The pictures of one data set; of each precision the output of the first target that ran it."""
+    outputs: dict[str, Path] = {}
+    for (_, precision, _), folder in crops.items():
+        if (folder / f"{dataset}.output.png").is_file():
+            outputs.setdefault(precision, folder)
+    if not outputs:
+        return []
+    common = next(iter(outputs.values()))
+    enlarged = [("bicubic", common / f"{dataset}.bicubic.png")] if model.scale > 1 else []
+    files = [
+        ("input", common / f"{dataset}.input.png"),
+        *enlarged,
+        *((precision, folder / f"{dataset}.output.png") for precision, folder in outputs.items()),
+        ("reference", common / f"{dataset}.reference.png"),
+    ]
+    return [{"label": label, **_picture(path)} for label, path in files if path.is_file()]
+
+
+def _picture(path: Path) -> dict[str, Any]:
+    """A PNG as a data: URI, with the width and height that its header states."""
+    data = path.read_bytes()
+    width, height = struct.unpack(">II", data[16:24])
+    return {
+        "src": f"data:image/png;base64,{base64.b64encode(data).decode()}",
+        "width": width,
+        "height": height,
+    }

@@ -1,0 +1,92 @@
+"""All images of a model's data sets through one build on one target."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from edsr_int8.data.images import Image, image_shape, read_rgb, write_png
+from edsr_int8.errors import InputError
+from edsr_int8.files import atomic_folder, write_json
+from edsr_int8.progress import bar
+from edsr_int8.targets.base import Target, Unavailable
+from edsr_int8.targets.execution.upscale import BYTES_PER_IMAGE_PIXEL, Upscaler, open_build
+
+
+@dataclass(frozen=True)
+class Job:
+    source: Path
+    name: str  # of the output, below the output folder
+    pixels: int  # of the source
+
+
+def infer(
+    target: Target,
+    model: Path,
+    datasets: Mapping[str, Path],
+    out: Path,
+    *,
+    shape: tuple[int, int] | None = None,
+) -> None:
+    """Write `out`/<dataset>/x.png for every <folder>/lr/x.png of `datasets`, and `out`/status.json.
+
+    The status is "ok", or "unavailable: why" beside no image at all where the target cannot run this
+    build. `shape` (height, width): the target runs tiles of this shape and no other. InputError: an
+    image that does not decode or is smaller than the tile, or a budget too small; `out` is left as it
+    was then.
+    """
+    jobs = [job for name, folder in datasets.items() for job in _jobs(name, folder)]
+    with_status(lambda folder: _run(open_build(target, model, shape=shape), jobs, folder), out)
+
+
+def with_status(run: Callable[[Path], None], out: Path) -> None:
+    """Write `out`: what `run` puts there, and status.json; that alone where `run` is Unavailable."""
+    with atomic_folder(out) as folder:
+        try:
+            run(folder)
+            status = "ok"
+        except Unavailable as error:
+            shutil.rmtree(folder)
+            status = f"unavailable: {error}"
+        write_json(folder / "status.json", {"status": status})
+
+
+def _jobs(dataset: str, folder: Path) -> list[Job]:
+    sources = sorted((folder / "lr").rglob("*.png"))
+    if not sources:
+        raise InputError(f"{folder / 'lr'}: holds no PNG image; run the stage that selects images first")
+    shapes = [image_shape(path) for path in sources]
+    names = [f"{dataset}/{path.relative_to(folder / 'lr').as_posix()}" for path in sources]
+    return [Job(p, n, height * width) for p, n, (height, width) in zip(sources, names, shapes, strict=True)]
+
+
+def _run(upscale: Upscaler, jobs: Sequence[Job], folder: Path) -> None:
+    """While one image is computed, the next is decoded and the one before is encoded."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        images = _ahead(pool, read_rgb, [job.source for job in jobs])
+        writing: Future[None] | None = None
+        for i, job in enumerate(bar(jobs, upscale.build.path.parent.name, unit="image")):
+            held = jobs[i - 1].pixels * upscale.build.whole.scale**2 if i else 0
+            held += jobs[i + 1].pixels if i + 1 < len(jobs) else 0
+            try:
+                output = upscale(next(images), held_bytes=BYTES_PER_IMAGE_PIXEL * held)
+            except InputError as error:
+                raise InputError(f"{job.source}: {error}") from None
+            if writing:
+                writing.result()
+            writing = pool.submit(write_png, folder / job.name, output)
+        if writing:
+            writing.result()
+
+
+def _ahead(pool: Executor, read: Callable[[Path], Image], paths: Sequence[Path]) -> Iterator[Image]:
+    """Images in order, always one more on its way."""
+    current: Future[Image] | None = None
+    for path in paths:
+        following = pool.submit(read, path)
+        if current:
+            yield current.result()
+        current = following
+    if current:
+        yield current.result()

@@ -1,0 +1,90 @@
+"""How fast a build runs on a target, and in how much memory: measured in a process of its own."""
+
+import resource
+import time
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any
+
+import numpy as np
+
+from edsr_int8.progress import bar
+from edsr_int8.targets.base import Target, TargetOptions, Unavailable, cores, machine, open_target
+from edsr_int8.targets.execution.upscale import open_build
+
+
+def measure(
+    target: Target, model: Path, *, height: int, width: int, runs: int = 0, warmup: int = 2
+) -> dict[str, Any]:
+    """Time `model` on a height x width image, tiled within the budget as `infer` does.
+
+    load_s: reading and compiling the graph, libraries loaded before (but torch by `integer`).
+    latency_ms: median over `runs` of one image, array to array (0: as many as the target's capabilities
+    say), after `warmup` runs, but no more than `runs`, that do not count (some runtimes compile there).
+    spread_ms: the interquartile range of the same runs, None of one. megapixels_per_s: output pixels at
+    that median. peak_memory_mb: MiB, the highest resident memory of a fresh process that did nothing
+    else, the interpreter and the runtime's libraries included. threads: as used.
+    status: "ok", or "unavailable: why" and then no figures.
+    """
+    facts = {
+        "height": height,
+        "width": width,
+        "machine": machine(),
+        "runtime": target.options.runtime,
+        "version": target.probe()["version"],
+        "threads": target.options.threads or cores(),
+    }
+    runs = runs or target.capabilities.timed_runs
+    warmup = min(warmup, runs)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        try:
+            figures = pool.submit(_measure, target.options, model, height, width, runs, warmup).result()
+        except Unavailable as error:
+            return {**facts, "status": f"unavailable: {error}"}
+        except BrokenProcessPool:
+            return {**facts, "status": "unavailable: the process was killed, most likely for its memory"}
+    return {**facts, **figures, "status": "ok"}
+
+
+def _measure(
+    options: TargetOptions, model: Path, height: int, width: int, runs: int, warmup: int
+) -> dict[str, float | None]:
+    target = open_target(options)
+    target.probe()  # loads the runtime's libraries
+    start = time.perf_counter()
+    upscale = open_build(target, model, shape=None if target.capabilities.dynamic_shape else (height, width))
+    load_s = time.perf_counter() - start
+    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    seconds = []
+    for _ in bar(range(warmup + runs), "time", unit="run"):
+        start = time.perf_counter()
+        upscale(image)
+        seconds.append(time.perf_counter() - start)
+    middle = median(seconds[warmup:])
+    return {
+        "load_s": load_s,
+        "latency_ms": 1e3 * middle,
+        "spread_ms": _interquartile_range_ms(seconds[warmup:]),
+        "megapixels_per_s": height * width * upscale.build.whole.scale**2 / 1e6 / middle,
+        "peak_memory_mb": _peak_memory_mb(),
+    }
+
+
+def _interquartile_range_ms(seconds: list[float]) -> float | None:
+    """None of a single run, which tells nothing of its spread."""
+    if len(seconds) < 2:
+        return None
+    low, _, high = quantiles(seconds, n=4, method="inclusive")
+    return 1e3 * (high - low)
+
+
+def _peak_memory_mb() -> float:
+    """MiB. On Linux not ru_maxrss, which a new process inherits from the one that started it."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS counts bytes

@@ -1,0 +1,89 @@
+"""torch itself: the float build on CUDA where there is a GPU, on the CPU otherwise."""
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from onnx import NodeProto, TensorProto
+from torch.nn import functional
+
+from edsr_int8.targets.base import (
+    Capabilities,
+    Runner,
+    TargetOptions,
+    Unavailable,
+    cores,
+    one_line,
+    processor,
+)
+from edsr_int8.targets.onnx_interpreter import Walk, checked_runner, convolution
+from edsr_int8.tiling import MIB
+
+CASTS = {TensorProto.FLOAT: torch.float32, TensorProto.UINT8: torch.uint8}
+CAPABILITIES = Capabilities(
+    dtypes=("float32",),
+    dynamic_shape=True,
+    overhead_bytes=320 * MIB,
+    weight_factor=3,
+    activation_factor=2,
+)
+
+
+@dataclass(frozen=True)
+class Torch:
+    options: TargetOptions
+    capabilities = CAPABILITIES
+
+    def probe(self) -> dict[str, Any]:
+        why_not = self._missing()
+        facts = {"runtime": "torch", "version": version("torch"), "device": self._device}
+        return {**facts, "available": not why_not, "why_not": why_not, "processor": processor()}
+
+    def load(self, model: Path, *, height: int | None = None, width: int | None = None) -> Runner:
+        if why_not := self._missing():
+            raise Unavailable(why_not)
+        torch.set_num_threads(self.options.threads or cores())
+        torch.backends.cudnn.allow_tf32 = False  # 10 bits of mantissa would not be float32
+        walk = Walk(onnx.load(model).graph, _step, device=self._device)
+        return checked_runner(walk, f"torch cannot run {model}")
+
+    @property
+    def _device(self) -> str:
+        return self.options.provider or ("cuda" if torch.cuda.is_available() else "cpu")
+
+    def _missing(self) -> str:
+        try:
+            torch.empty(0, device=self._device)
+        except (RuntimeError, AssertionError) as error:  # an unknown device; a build of torch without it
+            return f"torch has no device {self._device!r}: {one_line(error)}"
+        return ""
+
+
+def _step(node: NodeProto, options: dict[str, Any], inputs: list[Any]) -> torch.Tensor:
+    match node.op_type, inputs:
+        case "Conv", [image, weight, *bias]:
+            return functional.conv2d(image, weight, *bias, **convolution(options))
+        case "Add", [first, second]:
+            return first + second
+        case "Sub", [first, second]:
+            return first - second
+        case "Mul", [first, second]:
+            return first * second
+        case "Relu", [value]:
+            return value.relu()
+        case "Clip", [value, low, high]:
+            return value.clamp(low, high)
+        case "Round", [value]:
+            return value.round()  # halves to even, as ONNX does
+        case "Cast", [value] if options["to"] in CASTS:
+            return value.to(CASTS[options["to"]])
+        case "DepthToSpace", [value] if options.get("mode") == b"CRD":
+            return functional.pixel_shuffle(value, options["blocksize"])
+    raise ValueError("is no operation that this target knows")
+
+
+def open_target(options: TargetOptions) -> Torch:
+    return Torch(options)

@@ -1,0 +1,132 @@
+"""Data sets as the pipeline keeps them: the published pixels, whole or not at all."""
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import PIL.Image
+import pytest
+
+from edsr_int8.data.degrade.blur import shake
+from edsr_int8.data.images import read_rgb, write_png
+from edsr_int8.data.pairs.dataset import make_dataset
+from edsr_int8.data.pairs.read import read_pairs
+from edsr_int8.errors import InputError
+
+RANDOM = np.random.default_rng(0)
+X2: Any = {"task": "sr", "scale": 2, "hr": "hr/*", "lr": "lr/*"}
+SHAKEN: Any = {"task": "deblur", "scale": 1, "hr": "hr/*", "lr": ""}
+
+
+def noise(height: int, width: int) -> np.ndarray:
+    return RANDOM.integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two pairs of x2: a plain one, and one whose hr is a pixel too wide."""
+    for name, (height, width) in {"a": (8, 12), "b": (8, 13)}.items():
+        write_png(tmp_path / "in/hr" / f"{name}.png", noise(height, width))
+        write_png(tmp_path / "in/lr" / f"{name}.png", noise(4, 6))
+    return tmp_path / "in"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*.png")}
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_lr_made_from_set5_is_the_published_one(shared: Path, tmp_path: Path, scale: int) -> None:
+    """The published set is read as it is, by its file names; the other is our bicubic of hr: equal pixels."""
+    row: Any = {"task": "sr", "scale": scale, "hr": "HR/*.png"}
+    make_dataset("ours", shared / "data/Set5", tmp_path / "ours", lr="", **row)
+    make_dataset("given", shared / "data/Set5", tmp_path / "given", lr=f"LR_bicubic/X{scale}/*.png", **row)
+    pairs = zip(read_pairs(tmp_path / "ours"), read_pairs(tmp_path / "given"), strict=True)
+    for ours, given in pairs:
+        published = cv2.imread(str(shared / f"data/Set5/LR_bicubic/X{scale}/{given.name}x{scale}.png"))
+        np.testing.assert_array_equal(read_rgb(ours.lr), published[..., ::-1])
+        np.testing.assert_array_equal(read_rgb(given.lr), published[..., ::-1])
+        assert ours.hr and given.hr and ours.hr.read_bytes() == given.hr.read_bytes()
+        assert read_rgb(given.hr).shape == (scale * published.shape[0], scale * published.shape[1], 3)
+
+
+def test_pixels_arrive_unchanged_and_hr_is_cropped_to_lr(folder: Path, tmp_path: Path) -> None:
+    make_dataset("row", folder, tmp_path / "out", **X2)
+    for pair in read_pairs(tmp_path / "out"):
+        assert pair.hr
+        np.testing.assert_array_equal(read_rgb(pair.lr), read_rgb(folder / f"lr/{pair.name}.png"))
+        np.testing.assert_array_equal(read_rgb(pair.hr), read_rgb(folder / f"hr/{pair.name}.png")[:8, :12])
+
+
+def test_a_file_of_another_format_becomes_a_png(folder: Path, tmp_path: Path) -> None:
+    PIL.Image.fromarray(noise(8, 12)[..., 0]).save(folder / "hr/a.jpg")
+    (folder / "hr/a.png").unlink()
+    make_dataset("row", folder, tmp_path / "out", **X2)
+    decoded = cv2.imread(str(folder / "hr/a.jpg"), cv2.IMREAD_COLOR)
+    np.testing.assert_array_equal(cv2.imread(str(tmp_path / "out/hr/a.png"), cv2.IMREAD_UNCHANGED), decoded)
+
+
+def test_links_into_dvcs_cache_are_linked_and_a_users_own_files_copied(folder: Path, tmp_path: Path) -> None:
+    cached, own, lr = folder / "lr/a.png", folder / "lr/b.png", tmp_path / "out/lr"
+    cached.chmod(0o444)
+    (tmp_path / "cache").hardlink_to(cached)
+    own.chmod(0o444)
+    (folder / "lr/c.png").symlink_to("a.png")
+    make_dataset("row", folder, tmp_path / "out", task="sr", scale=2, hr="", lr="lr/*")
+    assert (lr / "a.png").samefile(cached)
+    assert (lr / "c.png").samefile(cached) and not (lr / "c.png").is_symlink()
+    assert not (lr / "b.png").samefile(own) and (lr / "b.png").read_bytes() == own.read_bytes()
+
+
+def test_without_hr_there_is_lr_alone(folder: Path, tmp_path: Path) -> None:
+    make_dataset("row", folder, tmp_path / "out", task="sr", scale=2, hr="", lr="lr/*", limit=1)
+    assert contents(tmp_path / "out").keys() == {"lr/a.png"}
+
+
+def test_every_copy_is_shaken_in_its_own_way(folder: Path, tmp_path: Path) -> None:
+    make_dataset("row", folder, tmp_path / "out", seed=7, copies=2, **SHAKEN)
+    for index, name in enumerate("ab"):
+        sharp = read_rgb(folder / f"hr/{name}.png")
+        for copy in (0, 1):
+            np.testing.assert_array_equal(read_rgb(tmp_path / f"out/hr/{name}_{copy}.png"), sharp)
+            blurred = read_rgb(tmp_path / f"out/lr/{name}_{copy}.png")
+            np.testing.assert_array_equal(blurred, shake(sharp, seed=(7, index, copy)))
+    assert len({*contents(tmp_path / "out/lr").values()}) == 4
+
+
+@pytest.mark.parametrize("row", [X2, X2 | {"lr": ""}, SHAKEN])
+def test_made_twice_it_has_the_same_bytes(folder: Path, tmp_path: Path, row: Any) -> None:
+    for out in ("one", "two"):
+        make_dataset("row", folder, tmp_path / out, **row)
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+
+
+def test_an_old_set_is_replaced_whole(folder: Path, tmp_path: Path) -> None:
+    make_dataset("row", folder, tmp_path / "out", **X2)
+    make_dataset("row", folder, tmp_path / "out", **X2, limit=1)
+    assert contents(tmp_path / "out").keys() == {"hr/a.png", "lr/a.png"}
+
+
+def test_a_damaged_image_stops_the_row_and_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+    whole = (folder / "lr/b.png").read_bytes()
+    (folder / "lr/b.png").write_bytes(whole[:60])
+    with pytest.raises(InputError, match=r"^datasets\.gopro: \S+/lr/b\.png: does not decode"):
+        make_dataset("gopro", folder, tmp_path / "out", **X2)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_pairs_that_do_not_fit_name_the_row(folder: Path, tmp_path: Path) -> None:
+    (folder / "lr/b.png").unlink()
+    with pytest.raises(InputError, match=r"^datasets\.set14: images without a partner: \S+/hr/b\.png"):
+        make_dataset("set14", folder, tmp_path / "out", **X2)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+
+
+def test_what_a_killed_run_left_does_not_get_in(folder: Path, tmp_path: Path) -> None:
+    write_png(tmp_path / ".out.part/lr/old.png", noise(4, 6))
+    make_dataset("row", folder, tmp_path / "out", **X2)
+    assert contents(tmp_path / "out").keys() == {
+        f"{side}/{name}.png" for side in ("lr", "hr") for name in "ab"
+    }
+    assert not (tmp_path / ".out.part").exists()

@@ -1,0 +1,45 @@
+"""Two targets' images of one build, against counting by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edsr_int8.data.images import write_png
+from edsr_int8.errors import InputError
+from edsr_int8.files import write_json
+from edsr_int8.metrics.conformance import agreement
+
+
+def outputs(folder: Path, images: dict[str, np.ndarray], status: str = "ok") -> Path:
+    write_json(folder / "status.json", {"status": status})
+    for name, image in images.items():
+        write_png(folder / f"{name}.png", image)
+    return folder
+
+
+def grey(height: int, width: int) -> np.ndarray:
+    return np.full((height, width, 3), 100, np.uint8)
+
+
+def test_shares_count_pixels_and_differences_grey_levels(tmp_path: Path) -> None:
+    changed = grey(2, 5)
+    changed[0, 0, 0], changed[1, 1] = 103, 98  # two of ten pixels
+    ours = outputs(
+        tmp_path / "a", {"evaluation/s/x": changed, "evaluation/s/y": grey(3, 10), "card/s/x": changed}
+    )
+    exact = outputs(tmp_path / "b", {"evaluation/s/x": grey(2, 5), "evaluation/s/y": grey(3, 10)})
+    assert agreement(ours, exact) == {"evaluation/s": {"equal_share": 38 / 40, "max_difference": 3}}
+    assert agreement(exact, exact) == {"evaluation/s": {"equal_share": 1.0, "max_difference": 0}}
+
+
+def test_there_is_none_with_a_target_that_could_not_run(tmp_path: Path) -> None:
+    ours = outputs(tmp_path / "a", {"evaluation/s/x": grey(2, 2)})
+    assert agreement(ours, outputs(tmp_path / "b", {}, "unavailable: no such thing")) == {}
+
+
+def test_images_of_other_shapes_are_named(tmp_path: Path) -> None:
+    ours = outputs(tmp_path / "a", {"evaluation/s/x": grey(2, 2)})
+    exact = outputs(tmp_path / "b", {"evaluation/s/x": grey(2, 3)})
+    with pytest.raises(InputError, match=r"s/x\.png: of another shape"):
+        agreement(ours, exact)

@@ -1,0 +1,171 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from edsr_int8.errors import InputError
+from edsr_int8.pipeline import params
+from edsr_int8.pipeline.params import Params
+
+INTEGER = {"runtime": "integer", "provider": "", "threads": 0, "memory_budget_mb": 1}
+PRESET = Path(__file__).resolve().parents[2] / "presets" / "sample.yaml"
+
+
+def load(tmp_path: Path, *edits: tuple[str, Any], preset: Path = PRESET) -> Params:
+    """A preset with values put at dotted keys (... deletes), read back."""
+    tree = YAML(typ="safe").load(preset.read_text(encoding="utf-8"))
+    for key, value in edits:
+        *parents, last = key.split(".")
+        place = tree
+        for parent in parents:
+            place = place[parent]
+        if value is ...:
+            del place[last]
+        else:
+            place[last] = value
+    file = tmp_path / "params.yaml"
+    YAML(typ="safe").dump(tree, file)
+    return params.load(file)
+
+
+def test_values_arrive_typed(tmp_path: Path) -> None:
+    rows = load(tmp_path, ("models.edsr_x2_sample.shape", [64, 48]), ("precisions.int8.percentile", 100))
+    assert rows.models["edsr_x2_sample"].shape == (64, 48)
+    assert rows.models["edsr_x1_sample"].shape is None
+    assert isinstance(rows.precisions["int8"].percentile, float)
+    assert rows.models["edsr_x2_sample"].evaluation == ("sample_x2",)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("models.edsr_x2_sample.feature", 64, ["models.edsr_x2_sample.feature", "unknown key", "features"]),
+        ("models.edsr_x2_sample.features", "many", ["features", "a whole number", "'many'"]),
+        ("models.edsr_x2_sample.features", 0, ["features", "at least 1"]),
+        ("models.edsr_x2_sample.features", True, ["features", "a whole number", "True"]),
+        ("models.edsr_x2_sample.features", ..., ["models.edsr_x2_sample", "missing features"]),
+        ("models.edsr_x2_sample.source", "basic", ["source", "'official', 'basicsr'"]),
+        ("models.edsr_x2_sample.scale", 3, ["models.edsr_x2_sample", "sample_x2 has scale 2"]),
+        ("models.edsr_x2_sample.evaluation", [], ["evaluation", "at least one"]),
+        ("models.edsr_x2_sample.evaluation", ["set6"], ["evaluation", "'set6'", "sample_x2"]),
+        ("models.edsr_x2_sample.protocols", ["offical"], ["protocols[0]", "'offical'", "'official'"]),
+        ("models.edsr_x2_sample.protocols", ["card"], ["shape", "card"]),
+        ("models.edsr_x2_sample.shape", [256], ["shape", "[height, width]"]),
+        ("models.edsr_x1_sample.upsampler", "direct", ["models.edsr_x1_sample", "scale", "direct"]),
+        ("models.edsr_x2_sample.reference", {"psnr": 34.6}, ["reference.psnr", "psnr_db"]),
+        ("models.a/b", {}, ["'a/b'", "letters, digits and _"]),
+        ("precisions.int8.percentile", 101, ["precisions.int8.percentile", "from 50 to 100"]),
+        ("precisions.int8.percentile", "99,9", ["precisions.int8.percentile", "a number"]),
+        ("precisions.int8.gptq", 1, ["precisions.int8.gptq", "true or false"]),
+        ("precisions.int8.unify_scales", "yes", ["precisions.int8.unify_scales", "true or false"]),
+        ("precisions.int8.finetune", {"step": 9}, ["precisions.int8.finetune.step", "did you mean steps"]),
+        ("precisions.int8.finetune", {"steps": -1}, ["precisions.int8.finetune.steps", "at least 0"]),
+        ("precisions.int8.overrides", [{"tensors": "head"}], ["precisions.int8.overrides[0]", "ranges"]),
+        (
+            "precisions.int8.high_precision_budget",
+            1.5,
+            ["precisions.int8.high_precision_budget", "from 0 to 1"],
+        ),
+        ("precisions.fp32.channel_transform", True, ["precisions.fp32", "dtype only"]),
+        ("precisions.fp32.high_precision_budget", 0.1, ["precisions.fp32", "dtype only"]),
+        ("precisions.fp32", ..., ["precisions", "fp32"]),
+        ("precisions.checkpoint", {"dtype": "float32"}, ["precisions.checkpoint", "choose another"]),
+        (
+            "targets.finetune",
+            {"runtime": "integer", "provider": "", "threads": 0, "memory_budget_mb": 1},
+            ["targets.finetune", "choose another"],
+        ),
+        ("precisions.nfiles", {"dtype": "float32"}, ["precisions.nfiles", "run cache"]),
+        ("targets.onnxruntime", ..., ["targets", "onnxruntime"]),
+        ("targets.onnxruntime.runtime", "tensorflow", ["runtime", "'tensorflow'"]),
+        ("datasets.sample_x2.hr", "", ["datasets.sample_x2", "hr and lr"]),
+        ("datasets.sample_blur.scale", 2, ["datasets.sample_blur.scale", "deblur is 1"]),
+        ("calibration", None, ["calibration", "keys and values"]),
+        ("model", {}, ["model", "did you mean models"]),
+        ("fid", {"weights": "w.pth"}, ["fid", "missing sha256"]),
+        ("fid", {"weights": "w.pth", "sha256": "67"}, ["fid.sha256", "hex digits", "'67'"]),
+        ("fid", {"weights": "data/fetched/w.pth", "sha256": "6726825d"}, ["fid.weights", "another folder"]),
+        ("fid", {"weights": "w.pth", "sha256": "6726825d", "patch": 0}, ["fid.patch", "at least 1"]),
+        ("models", {}, ["models", "no row"]),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_name(tmp_path: Path, key: str, value: Any, words: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, (key, value))
+    message = str(caught.value)
+    assert "params.yaml" in message and "\n" not in message
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("edsr_x3.start", "", ["start: empty", "data/weights/random"]),
+        ("edsr_x3.datasets", ["div2k_train_x2"], ["datasets", "div2k_train_x2 has scale 2", "scale 3"]),
+        ("mdsr.datasets", ["div2k_train_x2", "div2k_train_x4"], ["none has scale 3", "2, 3, 4"]),
+        ("mdsr.validation", ["div2k_x4"], ["mdsr.validation", "none has scale 2"]),
+        ("mdsr.halve_every", -1, ["halve_every", "at least 0"]),
+        ("mdsr.learning_rate", float("inf"), ["mdsr.learning_rate", "from 0 to 1"]),
+        ("mdsr.seed", 2**64, ["mdsr.seed", "from 0 to 4294967295"]),
+    ],
+)
+def test_training_row_that_does_not_fit_is_refused(
+    tmp_path: Path, key: str, value: Any, words: list[str]
+) -> None:
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, (f"training.{key}", value), preset=PRESET.with_name("train_div2k.yaml"))
+    assert all(word in str(caught.value) for word in ("params.yaml", *words)), caught.value
+
+
+def test_keys_of_the_int8_row_arrive(tmp_path: Path) -> None:
+    keys = {"mix": True, "even": True, "share": True, "narrow": True, "bypass": True, "gptq": True}
+    keys |= {
+        "budget": 0.1,
+        "tuning": {"steps": 30, "batch": 4},
+        "overrides": [{"tensors": "head", "ranges": "search"}],
+    }
+    found = load(tmp_path, *((f"precisions.int8.{key}", value) for key, value in keys.items()))
+    row = found.precisions["int8"]
+    assert all((row.mix, row.even, row.share, row.narrow, row.bypass, row.gptq)) and row.budget == 0.1
+    assert (row.tuning.steps, row.tuning.batch, row.overrides[0].ranges) == (30, 4, "search")
+
+
+def test_narrow_without_a_choice_of_what_stays_in_float_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"precisions\.int8: narrow .* give float_layers or budget"):
+        load(tmp_path, ("precisions.int8.collapse_tail", True))
+
+
+def test_two_choices_of_what_stays_in_float_are_refused(tmp_path: Path) -> None:
+    keys = [
+        ("precisions.int8.high_precision_budget", 0.1),
+        ("precisions.int8.high_precision_layers", ["head"]),
+    ]
+    with pytest.raises(
+        InputError,
+        match=r"precisions\.int8: high_precision_layers and high_precision_budget .* "
+        r"give one",
+    ):
+        load(tmp_path, *keys)
+
+
+def test_text_that_is_no_yaml_is_refused_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text("models: [\n")
+    with pytest.raises(InputError, match=r"params\.yaml: not YAML") as caught:
+        params.load(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(PRESET.read_text() + "\ncalibration: {images: 3}\n")
+    with pytest.raises(InputError, match="calibration"):
+        params.load(file)
+
+
+def test_numbers_read_as_dvc_reads_them(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(PRESET.read_text().replace("percentile: 99.999", "percentile: 9.9e1"))
+    assert params.load(file).precisions["int8"].percentile == 99.0

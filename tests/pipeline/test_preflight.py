@@ -1,0 +1,68 @@
+"""What `edsr-int8 check` says of rows before anything runs."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from edsr_int8.data.images import write_png
+from edsr_int8.pipeline import layout, params
+from edsr_int8.pipeline.params import Fid, Params
+from edsr_int8.pipeline.preflight import plan
+
+PRESETS = Path(__file__).resolve().parents[2] / "presets"
+
+
+def card(**changes: object) -> Params:
+    return replace(params.load(PRESETS / "card_small.yaml"), **changes)
+
+
+def test_bytes_to_fetch_are_those_that_are_not_here(tmp_path: Path) -> None:
+    rows = card()
+    stated = sum(row.bytes for row in rows.downloads.values())
+    assert plan(rows, tmp_path).fetch_bytes == stated
+    assert plan(rows, tmp_path).fetch_unknown == ("edsr_mx2",)
+    (tmp_path / layout.fetched("div2k_valid_hr")).mkdir(parents=True)
+    assert plan(rows, tmp_path).fetch_bytes == stated - rows.downloads["div2k_valid_hr"].bytes
+
+
+def test_a_large_network_without_its_res_scale_is_a_warning(tmp_path: Path) -> None:
+    rows = params.load(PRESETS / "card.yaml")
+    assert plan(rows, tmp_path).warnings == ()
+    wrong = replace(rows, models=rows.models | {"EDSR_x2": replace(rows.models["EDSR_x2"], res_scale=1.0)})
+    (warning,) = plan(wrong, tmp_path).warnings
+    assert "models.EDSR_x2.res_scale" in warning and "0.1" in warning
+
+
+def test_fid_that_cannot_be_had_is_a_warning(tmp_path: Path) -> None:
+    (warning,) = plan(card(fid=Fid("w.pth", "6726825d")), tmp_path).warnings
+    assert "fid.weights: w.pth is not there" in warning and "left out" in warning
+    assert plan(card(fid=Fid("w.pth", "6726825d", ("https://host/w.pth",))), tmp_path).warnings == ()
+
+
+def test_pixels_that_training_decodes_count_until_the_row_is_done(tmp_path: Path) -> None:
+    rows = params.load(PRESETS / "sample_weights.yaml")
+    for i in range(3):
+        write_png(tmp_path / "data/BSDS500" / f"{i}.png", np.zeros((20, 30, 3), np.uint8))
+    photographs = replace(rows.datasets["bsds500_x2"], hr="*.png", limit=2)
+    rows = replace(
+        rows,
+        datasets=rows.datasets | {"bsds500_x2": photographs},
+        training={
+            "both": replace(rows.training["edsr_x2"], validation=("bsds500_x2",)),
+            "one": replace(rows.training["edsr_x2"], validation=()),
+        },
+    )
+    two_pairs = 2 * (20 * 30 + 10 * 15) * 3
+    assert plan(rows, tmp_path).disk_bytes == 2 * two_pairs  # those of a row go before the next begins
+    (tmp_path / layout.training("both")).mkdir(parents=True)
+    assert plan(rows, tmp_path).disk_bytes == two_pairs
+    (tmp_path / layout.training("one")).mkdir(parents=True)
+    assert plan(rows, tmp_path).disk_bytes == 0
+
+
+def test_pixels_of_what_is_still_to_be_fetched_are_estimated(tmp_path: Path) -> None:
+    rows = params.load(PRESETS / "train_div2k.yaml")
+    mdsr = 2 * rows.downloads["div2k_train_hr"].bytes * (3 + 1 / 4 + 1 / 9 + 1 / 16)  # three scales of it
+    decoded = plan(rows, tmp_path).disk_bytes - 2 * plan(rows, tmp_path).fetch_bytes
+    assert mdsr < decoded < 1.3 * mdsr  # and validation

@@ -1,0 +1,58 @@
+"""The int8 graphs as the runtimes execute them: what lies between two tensors is one integer operation."""
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from needs import need_openvino_int8
+from tiny_build import photograph
+
+from edsr_int8.data.images import write_png
+from edsr_int8.quantization.calibration.observe import observe
+from edsr_int8.quantization.quantize import quantize
+from edsr_int8.targets.runtimes.onnxruntime import session_options
+
+BLOCKS = 2
+CONVOLUTIONS = 1 + 2 * BLOCKS + 1 + 2 + 1  # head, blocks, body_end, two up-sampling steps, tail
+
+
+@pytest.fixture(params=[False, True], ids=["long skip", "bypass"])
+def bypass(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+@pytest.fixture
+def model(float_graphs: Callable[[str], Path], bypass: bool, tmp_path: Path) -> Path:
+    write_png(tmp_path / "photograph.png", photograph(40, 40))
+    observe(float_graphs("x4"), [tmp_path / "photograph.png"], tmp_path / "histograms.npz", threads=1)
+    quantize(float_graphs("x4"), tmp_path / "histograms.npz", tmp_path, bypass=bypass)
+    return tmp_path / "model.onnx"
+
+
+def test_onnxruntime_runs_integer_operations_only(model: Path, bypass: bool, tmp_path: Path) -> None:
+    options = session_options(threads=1)
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    found = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
+    assert found["QLinearConv"] == CONVOLUTIONS + bypass  # the taps are gathered by one
+    assert found["QLinearAdd"] == BLOCKS + (not bypass)
+    assert not found.keys() & {"QuantizeLinear", "DequantizeLinear", "Conv", "Add"}
+
+
+def test_openvino_runs_convolutions_on_integers_and_adds_in_them(model: Path, bypass: bool) -> None:
+    need_openvino_int8()
+    import openvino
+
+    compiled = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled.create_infer_request().infer([np.zeros((1, 3, 40, 40), np.uint8)])
+    nodes = [node.get_rt_info() for node in compiled.get_runtime_model().get_ordered_ops()]
+    kinds = [(info["layerType"].astype(str), info["primitiveType"].astype(str)) for info in nodes]
+    convolutions = [primitive for kind, primitive in kinds if kind == "Convolution"]
+    assert len(convolutions) == CONVOLUTIONS + bypass
+    assert all(primitive.endswith("I8") for primitive in convolutions)
+    # Where the long skip reads the head's output again, the first block's sum stands alone.
+    assert sum(kind == "Eltwise" for kind, _ in kinds) == (not bypass)
