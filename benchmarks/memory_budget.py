@@ -16,7 +16,7 @@ from pathlib import Path
 from targets_side_by_side import build
 
 from edsr_int8.models.description import Description
-from edsr_int8.targets.base import TargetOptions, machine, open_target
+from edsr_int8.targets.base import TargetRow, machine, open_target
 from edsr_int8.targets.execution.build import read_build
 from edsr_int8.targets.execution.timing import measure
 from edsr_int8.tiling import MIB
@@ -38,7 +38,8 @@ CASES = {
 
 def needed_mb(model: Path, target: str, case: Case) -> float:
     """What an untiled run is expected to need."""
-    needs, found = open_target(TargetOptions(target, "", 0, 1)).capabilities, read_build(model)
+    needs = open_target(TargetRow(target, threads=0, memory_budget_mb=1)).capabilities
+    found = read_build(model)
     per_pixel = found.whole.memory_per_pixel(needs)
     weights = needs.overhead_bytes + needs.weight_factor * found.weight_bytes
     return (weights + per_pixel * case.height * case.width) / MIB
@@ -56,7 +57,7 @@ def run(name: str, case: Case, model: Path, given: argparse.Namespace) -> None:
         if label == "untiled" and expected_mb > 0.8 * free_mb():
             print(f"{line} about {expected_mb:8.0f} MB, more than is free here: not run")
             continue
-        target = open_target(TargetOptions(given.target, "", given.threads, budget_mb))
+        target = open_target(TargetRow(given.target, threads=given.threads, memory_budget_mb=budget_mb))
         found = measure(target, model, height=case.height, width=case.width, runs=1, warmup=0)
         if found["status"] != "ok":
             print(f"{line} {found['status']}")

@@ -31,7 +31,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edsr_int8.models.complexity import macs_per_pixel
 from edsr_int8.models.description import Description
 from edsr_int8.progress import bar
-from edsr_int8.targets.base import TargetOptions, Unavailable, cores, machine, open_target
+from edsr_int8.targets.base import TargetRow, Unavailable, cores, machine, open_target
 from edsr_int8.targets.execution.upscale import require
 
 GEMM = 2048
@@ -152,7 +152,7 @@ def serve(contender: Contender, threads: int, pipe: Connection) -> None:
     """In a process of its own: load, then answer each request with the seconds of one run."""
     kind = np.float32 if (contender.subject, contender.precision) == ("gemm", "fp32") else np.uint8
     image = np.random.default_rng(0).integers(0, 256, contender.shape).astype(kind)
-    target = open_target(TargetOptions(contender.target, "", threads, UNBOUNDED_MB))
+    target = open_target(TargetRow(contender.target, threads=threads, memory_budget_mb=UNBOUNDED_MB))
     try:
         require(target, "float32" if contender.precision == "fp32" else "int8")
         run = target.load(contender.model)

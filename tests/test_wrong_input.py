@@ -129,7 +129,7 @@ def test_check_says_it_before_anything_runs(project: Project) -> None:
 
 
 def test_check_names_outputs_of_the_card_that_are_not_there(project: Project) -> None:
-    row = {"runtime": "vacc", "provider": "from_the_card", "threads": 0, "memory_budget_mb": 1}
+    row = {"runtime": "vacc", "outputs": "from_the_card", "threads": 0, "memory_budget_mb": 1}
     project.set("targets.card", row)
     text = project.run("python", "-m", "edsr_int8", "check")
-    says(text, "warning: params.yaml: targets.card.provider: from_the_card is not there yet")
+    says(text, "warning: params.yaml: targets.card.outputs: from_the_card is not there yet")

@@ -44,15 +44,13 @@ def _add_apply(commands: Any) -> None:
 
 
 def _apply(given: argparse.Namespace) -> int:
-    from edsr_int8.targets.base import TargetOptions
+    from edsr_int8.targets.base import MOST_THREADS, TargetRow
     from edsr_int8.targets.execution.apply import apply_image  # the other commands do not wait for it
 
-    if not 0 <= given.threads <= params.MOST_THREADS:
-        raise InputError(
-            f"--threads: {given.threads} is not from 0 to {params.MOST_THREADS}; give 0 for all cores"
-        )
-    options = TargetOptions(given.target, given.provider, given.threads, given.memory_budget_mb)
-    apply_image(given.model, given.source, given.destination, options)
+    if not 0 <= given.threads <= MOST_THREADS:
+        raise InputError(f"--threads: {given.threads} is not from 0 to {MOST_THREADS}; give 0 for all cores")
+    row = TargetRow(given.target, given.threads, given.memory_budget_mb, given.provider)
+    apply_image(given.model, given.source, given.destination, row)
     return 0
 
 

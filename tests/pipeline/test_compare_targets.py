@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from project import tiny_params
 from ruamel.yaml import YAML
-from stages.agree import agree
+from stages.compare_targets import compare_targets
 
 from edsr_int8.data.images import write_png
 from edsr_int8.files import write_json
@@ -35,7 +35,7 @@ def outputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_other_target_is_compared_with_the_exact_one(tmp_path: Path) -> None:
-    agree(load(tmp_path, exact="integer", other="openvino"), "tiny_x2", "int8")
+    compare_targets(load(tmp_path, exact="integer", other="openvino"), "tiny_x2", "int8")
     assert json.loads(layout.comparison("tiny_x2", "int8").read_text()) == {
         "onnxruntime": {"evaluation/photos_x2": {"equal_share": 1.0, "max_difference": 0}},
         "other": {"evaluation/photos_x2": {"equal_share": 0.0, "max_difference": 2}},
@@ -43,5 +43,5 @@ def test_every_other_target_is_compared_with_the_exact_one(tmp_path: Path) -> No
 
 
 def test_without_an_exact_target_there_is_nothing_to_compare_with(tmp_path: Path) -> None:
-    agree(load(tmp_path, other="openvino"), "tiny_x2", "int8")
+    compare_targets(load(tmp_path, other="openvino"), "tiny_x2", "int8")
     assert json.loads(layout.comparison("tiny_x2", "int8").read_text()) == {}

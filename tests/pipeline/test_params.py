@@ -8,7 +8,7 @@ from edsr_int8.errors import InputError
 from edsr_int8.pipeline import params
 from edsr_int8.pipeline.params import Params
 
-INTEGER = {"runtime": "integer", "provider": "", "threads": 0, "memory_budget_mb": 1}
+INTEGER = {"runtime": "integer", "threads": 0, "memory_budget_mb": 1}
 PRESET = Path(__file__).resolve().parents[2] / "presets" / "sample.yaml"
 
 
@@ -73,11 +73,15 @@ def test_values_arrive_typed(tmp_path: Path) -> None:
         ("precisions.checkpoint", {"dtype": "float32"}, ["precisions.checkpoint", "choose another"]),
         (
             "targets.finetune",
-            {"runtime": "integer", "provider": "", "threads": 0, "memory_budget_mb": 1},
+            {"runtime": "integer", "threads": 0, "memory_budget_mb": 1},
             ["targets.finetune", "choose another"],
         ),
         ("precisions.nfiles", {"dtype": "float32"}, ["precisions.nfiles", "run cache"]),
         ("targets.onnxruntime", ..., ["targets", "onnxruntime"]),
+        ("targets.exact", INTEGER | {"provider": "fused"}, ["targets.exact.provider", "it reads rounding"]),
+        ("targets.onnxruntime.rounding", "fused", ["targets.onnxruntime.rounding", "it reads provider"]),
+        ("targets.exact", INTEGER | {"rounding": "even"}, ["targets.exact.rounding", "'fixed_point+fused'"]),
+        ("targets.onnxruntime.threads", 1025, ["targets.onnxruntime.threads", "from 0 to 1024"]),
         ("targets.onnxruntime.runtime", "tensorflow", ["runtime", "'tensorflow'"]),
         ("datasets.sample_x2.hr", "", ["datasets.sample_x2", "hr and lr"]),
         ("datasets.sample_blur.scale", 2, ["datasets.sample_blur.scale", "deblur is 1"]),

@@ -9,14 +9,14 @@ from tiny_qdq import write_edsr
 
 from edsr_int8.errors import InputError
 from edsr_int8.targets import base
-from edsr_int8.targets.base import TargetOptions, Unavailable, open_target
+from edsr_int8.targets.base import TargetRow, Unavailable, open_target
 from edsr_int8.targets.execution.upscale import open_build
 
 
 def target(runtime: str, provider: str = ""):
     if runtime == "openvino":
         pytest.importorskip("openvino")
-    return open_target(TargetOptions(runtime, provider, threads=1, memory_budget_mb=1024))
+    return open_target(TargetRow(runtime, threads=1, memory_budget_mb=1024, provider=provider))
 
 
 RUNTIMES = pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "torch"])

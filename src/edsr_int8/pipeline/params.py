@@ -14,10 +14,9 @@ from edsr_int8.models.description import Description, check, scales
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.schema import SEED, OneOf, Within, listed, record
 from edsr_int8.quantization.recipe import RANGE_ESTIMATORS, Recipe
+from edsr_int8.targets.base import TargetRow, check_row
 
 PROTOCOLS = ("official", "basicsr", "benchmark_y", "card")
-RUNTIMES = ("onnxruntime", "openvino", "integer", "torch", "tensorrt", "vacc")
-MOST_THREADS = 1024  # runtimes take many more, and die of them
 NATIVE_SHAPE = (256, 256)  # height, width that costs are given at where a row's shape is native
 # Published figures that a model row may carry, shown beside ours: of the fp32 network or of its int8 build,
 # under one protocol (`card_int8_psnr_db`) or, with no protocol named, under all.
@@ -84,14 +83,6 @@ class Calibration:
 
 
 @dataclass(frozen=True)
-class Target:
-    runtime: Annotated[str, OneOf(*RUNTIMES)]
-    provider: str
-    threads: Annotated[int, Within(0, MOST_THREADS)]  # 0: all cores
-    memory_budget_mb: Annotated[int, Within(1)]
-
-
-@dataclass(frozen=True)
 class Training(Network):
     """A network to train: its pairs, and the schedule in steps."""
 
@@ -128,7 +119,7 @@ class Params:
     models: Mapping[str, Model]
     calibration: Calibration
     precisions: Mapping[str, Recipe]
-    targets: Mapping[str, Target]
+    targets: Mapping[str, TargetRow]
     training: Mapping[str, Training]
     mirror: str = ""  # a folder or URL prefix that holds the downloads by name or by hash
     fid: Fid | None = None
@@ -173,6 +164,8 @@ def _check_rows(params: Params) -> None:
         _check_dataset(dataset, f"datasets.{key}")
     for key, recipe in params.precisions.items():
         _check_recipe(recipe, f"precisions.{key}")
+    for key, target in params.targets.items():
+        _check_target(target, f"targets.{key}")
     for key, model in params.models.items():
         _check_network(model, f"models.{key}")
         _check_model(model, params, f"models.{key}")
@@ -236,6 +229,13 @@ def _check_recipe(recipe: Recipe, where: str) -> None:
             f"{where}: collapse_tail is for layers that stay in float; "
             "give high_precision_layers or high_precision_budget, too"
         )
+
+
+def _check_target(target: TargetRow, where: str) -> None:
+    try:
+        check_row(target)
+    except InputError as error:
+        raise InputError(f"{where}.{error}") from None
 
 
 def description(row: Network) -> Description:

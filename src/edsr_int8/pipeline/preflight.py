@@ -87,11 +87,9 @@ def _path_warnings(params: Params) -> list[str]:
 
 def _missing_outputs(params: Params, root: Path) -> list[str]:
     """Rows of the vendor's card whose outputs are still to be copied back: the rest of the run goes on."""
-    rows = {
-        key: row.provider for key, row in params.targets.items() if row.runtime == "vacc" and row.provider
-    }
+    rows = {key: row.outputs for key, row in params.targets.items() if row.runtime == "vacc" and row.outputs}
     return [
-        f"params.yaml: targets.{key}.provider: {name} is not there yet: its rows will be unavailable"
+        f"params.yaml: targets.{key}.outputs: {name} is not there yet: its rows will be unavailable"
         for key, name in rows.items()
         if not (root / name).is_dir()
     ]

@@ -8,6 +8,8 @@ import typing
 from collections.abc import Iterable
 from typing import Any
 
+from annotated_types import Interval
+
 from edsr_int8.errors import InputError
 
 INVISIBLE_TO_DVC = ("size", "nfiles")  # keys that DVC's run cache leaves out: a stale result comes back
@@ -78,6 +80,8 @@ def _value(kind: Any, value: Any, where: str) -> Any:
     origin = typing.get_origin(kind)
     if origin is typing.Annotated:
         return _limited(kind, value, where)
+    if origin is typing.Literal:
+        return _limited(typing.Annotated[str, OneOf(*typing.get_args(kind))], value, where)
     if dataclasses.is_dataclass(kind):
         return record(typing.cast(type, kind), value, where)
     if origin is types.UnionType:  # the two optional kinds of value: a section, a shape
@@ -96,6 +100,9 @@ def _value(kind: Any, value: Any, where: str) -> Any:
 
 def _limited(kind: Any, value: Any, where: str) -> Any:
     plain, limit = typing.get_args(kind)
+    if isinstance(limit, Interval):
+        low, high = typing.cast(tuple[float, float | None], (limit.ge, limit.le))
+        limit = Within(low, float("inf") if high is None else high)
     value = _value(plain, value, where)
     if allowed := limit.refusal(value):
         raise InputError(f"{where}: found {value!r}; allowed: {allowed}")

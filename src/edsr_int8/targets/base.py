@@ -5,9 +5,10 @@ import os
 import platform
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Annotated, Any, Literal, Protocol, get_args
 
 import numpy as np
+from annotated_types import Interval
 
 from edsr_int8.errors import InputError
 
@@ -28,14 +29,21 @@ VNNI = {"avx512_vnni", "avx_vnni"}
 X86_64 = ("x86_64", "AMD64")
 
 
-@dataclass(frozen=True)
-class TargetOptions:
-    """A row of targets: which runtime, on which of its devices, with what."""
+MOST_THREADS = 1024  # runtimes accept many more and crash
+Rounding = Literal["", "fixed_point", "fused", "fixed_point+fused"]
+KEYS = {"integer": "rounding", "vacc": "outputs"}  # which optional key a runtime reads, if not `provider`
 
-    runtime: str
-    provider: str  # execution provider or device in the runtime's own words; '': its default
-    threads: int  # 0: all cores
-    memory_budget_mb: int  # MiB, of the whole process
+
+@dataclass(frozen=True)
+class TargetRow:
+    """A row of `targets` in params.yaml: a runtime and what it may use."""
+
+    runtime: Literal[tuple(MODULES)]  # type: ignore[valid-type]  # the table is the list
+    threads: Annotated[int, Interval(ge=0, le=MOST_THREADS)]  # 0: all cores
+    memory_budget_mb: Annotated[int, Interval(ge=1)]  # MiB, of the whole process
+    provider: str = ""  # execution provider or device, in the runtime's own words; '': its default
+    rounding: Rounding = ""  # of `integer`
+    outputs: str = ""  # of `vacc`: the folder that an accelerator's outputs were copied to
 
 
 @dataclass(frozen=True)
@@ -63,10 +71,10 @@ class Runner(Protocol):
 
 
 class Target(Protocol):
-    """One runtime with its options."""
+    """One runtime, set up as its row says."""
 
     @property
-    def options(self) -> TargetOptions: ...
+    def row(self) -> TargetRow: ...
 
     @property
     def capabilities(self) -> Capabilities: ...
@@ -80,13 +88,24 @@ class Target(Protocol):
         ...
 
 
-def open_target(options: TargetOptions) -> Target:
-    """The target of a row. InputError where its runtime is unknown; nothing is loaded yet."""
-    if options.runtime not in MODULES:
-        raise InputError(f"runtime: {options.runtime!r} is unknown; known are {', '.join(sorted(MODULES))}")
-    module = importlib.import_module(f"edsr_int8.targets.{MODULES[options.runtime]}")
-    target: Target = module.open_target(options)
+def open_target(row: TargetRow) -> Target:
+    """The target of a row; nothing is loaded yet. InputError: see check_row."""
+    check_row(row)
+    module = importlib.import_module(f"edsr_int8.targets.{MODULES[row.runtime]}")
+    target: Target = module.open_target(row)
     return target
+
+
+def check_row(row: TargetRow) -> None:
+    """InputError, beginning with the key: an unknown value, or a key that the runtime would ignore."""
+    if row.runtime not in MODULES:
+        raise InputError(f"runtime: {row.runtime!r} is unknown; known are {', '.join(sorted(MODULES))}")
+    if row.rounding not in get_args(Rounding):
+        raise InputError(f"rounding: {row.rounding!r} is unknown; known are {get_args(Rounding)}")
+    own = KEYS.get(row.runtime, "provider")
+    for key in ("provider", "rounding", "outputs"):
+        if getattr(row, key) and key != own:
+            raise InputError(f"{key}: runtime {row.runtime} ignores it; leave it out (it reads {own})")
 
 
 def one_line(error: BaseException) -> str:

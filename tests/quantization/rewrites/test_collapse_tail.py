@@ -23,7 +23,7 @@ from edsr_int8.quantization.recipe import MODEL_CARD, Preparation, Tuning
 from edsr_int8.quantization.rewrites.collapse_tail import narrow
 from edsr_int8.quantization.rewrites.fold import fold
 from edsr_int8.quantization.simulation.quantsim import Simulation
-from edsr_int8.targets.base import TargetOptions, open_target
+from edsr_int8.targets.base import TargetRow, open_target
 
 Networks = Callable[[str], Network]
 Graphs = Callable[[str], Path]
@@ -131,7 +131,7 @@ def test_learned_and_saved_and_built(
     network = narrow(fold(read_network(graph)))
     network, grids, floats = tuned.load(tmp_path / "tune", network, bypass=more.get("bypass", False))
     image = nchw(portrait[80:120, 40:90], np.uint8)
-    built = open_target(TargetOptions("onnxruntime", "", 1, 4096)).load(model)(image)
+    built = open_target(TargetRow("onnxruntime", 1, 4096)).load(model)(image)
     with torch.no_grad():
         wanted = Simulation(network, grids, floats=floats)(torch.from_numpy(image).float())
     difference = np.abs(wanted.clamp(0, 255).round().numpy() - built)

@@ -44,7 +44,7 @@ from edsr_int8.quantization.rewrites.fold_long_skip import (
     regrid,
 )
 from edsr_int8.quantization.simulation.quantsim import Simulation
-from edsr_int8.targets.base import TargetOptions, open_target
+from edsr_int8.targets.base import TargetRow, open_target
 from edsr_int8.targets.runtimes.onnxruntime import session_options
 
 Networks = Callable[[str], Network]
@@ -178,8 +178,8 @@ def test_simulation_graph_and_exact_integers_agree(
     around = regrid(around, found)
     onnx.save(int8_model(around, found), tmp_path / "m.onnx")
     image = nchw(portrait[80:120, 40:90], np.uint8)
-    ours = open_target(TargetOptions("integer", "", 1, 4096)).load(tmp_path / "m.onnx")(image)
-    theirs = open_target(TargetOptions("onnxruntime", "", 1, 4096)).load(tmp_path / "m.onnx")(image)
+    ours = open_target(TargetRow("integer", 1, 4096)).load(tmp_path / "m.onnx")(image)
+    theirs = open_target(TargetRow("onnxruntime", 1, 4096)).load(tmp_path / "m.onnx")(image)
     np.testing.assert_array_equal(ours, theirs)
     assert_close(Simulation(around, found), ours, image)
 
@@ -287,7 +287,7 @@ def test_learned_and_saved_and_built(
     assert not floats
     quantize(graph, histograms, tmp_path / "int8", bypass=True, prepared=tmp_path / "tune")
     image = nchw(portrait[80:120, 40:90], np.uint8)
-    built = open_target(TargetOptions("onnxruntime", "", 1, 4096)).load(tmp_path / "int8/model.onnx")(image)
+    built = open_target(TargetRow("onnxruntime", 1, 4096)).load(tmp_path / "int8/model.onnx")(image)
     assert_close(Simulation(network, grids), built, image)
 
 

@@ -12,10 +12,10 @@ from tiny_qdq import write_edsr
 from edsr_int8.__main__ import main
 from edsr_int8.data.images import read_rgb
 from edsr_int8.errors import InputError
-from edsr_int8.targets.base import TargetOptions
+from edsr_int8.targets.base import TargetRow
 from edsr_int8.targets.execution.apply import apply_image
 
-OPTIONS = TargetOptions("onnxruntime", "", threads=1, memory_budget_mb=1024)
+OPTIONS = TargetRow("onnxruntime", threads=1, memory_budget_mb=1024)
 
 
 def test_a_picture_of_another_format_is_upscaled(tiny: Tiny, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from tiny_build import Tiny, photograph
 from edsr_int8.data.images import read_rgb, write_png
 from edsr_int8.errors import InputError
 from edsr_int8.files import read_json
-from edsr_int8.targets.base import Runner, TargetOptions, open_target
+from edsr_int8.targets.base import Runner, TargetRow, open_target
 from edsr_int8.targets.execution.infer import infer
 from edsr_int8.targets.runtimes import onnxruntime as ort
 
@@ -26,7 +26,7 @@ def datasets(tmp_path: Path) -> dict[str, Path]:
 
 
 def target(budget_mb: int = 1024, provider: str = "") -> ort.OnnxRuntime:
-    found = open_target(TargetOptions("onnxruntime", provider, threads=1, memory_budget_mb=budget_mb))
+    found = open_target(TargetRow("onnxruntime", threads=1, memory_budget_mb=budget_mb, provider=provider))
     assert isinstance(found, ort.OnnxRuntime)
     return found
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from tiny_build import Tiny
 
-from edsr_int8.targets.base import TargetOptions, open_target
+from edsr_int8.targets.base import TargetRow, open_target
 from edsr_int8.targets.execution.timing import measure
 
-OPTIONS = TargetOptions("onnxruntime", "", threads=1, memory_budget_mb=1024)
+OPTIONS = TargetRow("onnxruntime", threads=1, memory_budget_mb=1024)
 
 
 def test_figures_hang_together(tiny: Tiny) -> None:

@@ -10,7 +10,7 @@ from tiny_build import photograph
 from tiny_qdq import write_edsr
 
 from edsr_int8.errors import InputError
-from edsr_int8.targets.base import TargetOptions, open_target
+from edsr_int8.targets.base import TargetRow, open_target
 from edsr_int8.targets.execution import upscale
 from edsr_int8.targets.execution.upscale import open_build
 
@@ -24,7 +24,7 @@ def test_tiles_within_tiles_give_the_untiled_picture(
     write_edsr(tmp_path / "model.onnx")
     image = photograph(61, 90)
     monkeypatch.setattr(upscale, "LEAST_ENLARGED", 16)
-    roomy = open_target(TargetOptions(runtime, "", threads=1, memory_budget_mb=2000))
+    roomy = open_target(TargetRow(runtime, threads=1, memory_budget_mb=2000))
     whole = roomy.load(tmp_path / "model.onnx")(np.ascontiguousarray(image.transpose(2, 0, 1)[None]))[0]
     assert np.array_equal(open_build(roomy, tmp_path / "model.onnx")(image), whole.transpose(1, 2, 0))
     hungry = replace(roomy.capabilities, activation_factor=200)
@@ -38,4 +38,5 @@ def test_tiles_within_tiles_give_the_untiled_picture(
 
 
 def tight(runtime: str, budget_mb: int, folder: Path) -> upscale.Upscaler:
-    return open_build(open_target(TargetOptions(runtime, "", 1, budget_mb)), folder / "model.onnx")
+    target = open_target(TargetRow(runtime, threads=1, memory_budget_mb=budget_mb))
+    return open_build(target, folder / "model.onnx")

@@ -17,14 +17,14 @@ from edsr_int8.export import save as save_graph
 from edsr_int8.models.description import Description
 from edsr_int8.quantization.calibration.observe import observe
 from edsr_int8.quantization.quantize import quantize
-from edsr_int8.targets.base import TargetOptions, Unavailable, open_target
+from edsr_int8.targets.base import Rounding, TargetRow, Unavailable, open_target
 from edsr_int8.tiling import apply_tiled
 
 
-def run(runtime: str, model: Path, image: np.ndarray, provider: str = "") -> np.ndarray:
+def run(runtime: str, model: Path, image: np.ndarray, rounding: Rounding = "") -> np.ndarray:
     if runtime == "openvino":
         need_openvino_int8()
-    target = open_target(TargetOptions(runtime, provider, threads=1, memory_budget_mb=1024))
+    target = open_target(TargetRow(runtime, threads=1, memory_budget_mb=1024, rounding=rounding))
     return target.load(model)(image).astype(int)
 
 
@@ -104,9 +104,9 @@ def test_fixed_point_is_a_code_off_at_most_now_and_then(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("rule", ["", "fused", "fixed_point+fused"])
-def test_tiles_equal_the_untiled_picture(rule: str, tmp_path: Path) -> None:
+def test_tiles_equal_the_untiled_picture(rule: Rounding, tmp_path: Path) -> None:
     write_edsr(tmp_path / "model.onnx")
-    target = open_target(TargetOptions("integer", rule, threads=1, memory_budget_mb=1024))
+    target = open_target(TargetRow("integer", threads=1, memory_budget_mb=1024, rounding=rule))
     runner = target.load(tmp_path / "model.onnx")
     tiled = apply_tiled(runner, image(40, 50), scale=2, radius=7, tile=(25, 30))
     assert np.array_equal(tiled, runner(image(40, 50)))
@@ -116,7 +116,7 @@ def test_a_float_operation_is_named(tiny: Tiny) -> None:
     with pytest.raises(
         Unavailable, match=r"integer cannot run .*: Cast '': is no operation of an int8 accelerator"
     ):
-        open_target(TargetOptions("integer", "", 1, 1024)).load(tiny.path)
+        open_target(TargetRow("integer", threads=1, memory_budget_mb=1024)).load(tiny.path)
 
 
 def test_a_bias_in_other_steps_is_named(tmp_path: Path) -> None:
@@ -136,12 +136,12 @@ def test_a_bias_in_other_steps_is_named(tmp_path: Path) -> None:
     ]
     save(tmp_path / "model.onnx", nodes, constants, scale=1)
     with pytest.raises(Unavailable, match=r"Conv 'layer': its bias is not in steps"):
-        open_target(TargetOptions("integer", "", 1, 1024)).load(tmp_path / "model.onnx")
+        open_target(TargetRow("integer", threads=1, memory_budget_mb=1024)).load(tmp_path / "model.onnx")
 
 
 def test_an_unknown_rule_is_refused_with_those_known() -> None:
-    with pytest.raises(InputError, match=r"integer knows no 'bankers'; known are .*fixed_point"):
-        open_target(TargetOptions("integer", "bankers", 1, 1024)).probe()
+    with pytest.raises(InputError, match=r"rounding: .bankers. is unknown; known are .*fixed_point"):
+        open_target(TargetRow("integer", 1, 1024, rounding="bankers")).probe()
 
 
 def test_a_real_network_is_what_onnxruntime_makes_of_it(shared: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tiny_qdq import write_edsr
 from edsr_int8.data.images import read_rgb, write_png
 from edsr_int8.errors import InputError
 from edsr_int8.models.description import Description
-from edsr_int8.targets.base import TargetOptions, Unavailable, open_target
+from edsr_int8.targets.base import TargetRow, Unavailable, open_target
 from edsr_int8.targets.vacc.bundle.config import CardModel
 from edsr_int8.targets.vacc.bundle.inputs import CardInput, card_inputs, output_files
 from edsr_int8.targets.vacc.bundle.npz import write_npz
@@ -25,8 +25,8 @@ NETWORK = Description("edsr", 4, 1, 2, 1.0, "pixelshuffle")
 SHAPE = (20, 32)
 
 
-def target(provider: str = "") -> Vacc:
-    found = open_target(TargetOptions("vacc", provider, threads=0, memory_budget_mb=1024))
+def target(outputs: str = "") -> Vacc:
+    found = open_target(TargetRow("vacc", threads=0, memory_budget_mb=1024, outputs=outputs))
     assert isinstance(found, Vacc)
     return found
 
@@ -118,7 +118,7 @@ def test_outputs_that_do_not_fit_are_refused(job: CardJob, copied: Path, tmp_pat
 def test_what_cannot_run_there_says_why(job: CardJob, copied: Path, tmp_path: Path) -> None:
     write_tiny(tmp_path / "float_build.onnx")
     large = replace(job, network=replace(NETWORK, scale=4, features=256))
-    for provider, given, says in (
+    for outputs, given, says in (
         ("", job, "vamc and vamp are not installed"),
         ("", None, "set the model row's shape and add card"),
         (str(copied), replace(job, build=tmp_path / "float_build.onnx"), "int8 builds, not float32"),
@@ -126,7 +126,7 @@ def test_what_cannot_run_there_says_why(job: CardJob, copied: Path, tmp_path: Pa
         (str(copied.parent), job, "copy the outputs of net there"),
     ):
         with pytest.raises(Unavailable, match=says):
-            target(provider).run(given, tmp_path / "out")
+            target(outputs).run(given, tmp_path / "out")
     with pytest.raises(Unavailable, match="compiles bundles"):
         target().load(large.build)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from edsr_int8.progress import bar
-from edsr_int8.targets.base import Target, TargetOptions, Unavailable, cores, machine, open_target
+from edsr_int8.targets.base import Target, TargetRow, Unavailable, cores, machine, open_target
 from edsr_int8.targets.execution.upscale import open_build
 
 
@@ -33,15 +33,15 @@ def measure(
         "height": height,
         "width": width,
         "machine": machine(),
-        "runtime": target.options.runtime,
+        "runtime": target.row.runtime,
         "version": target.probe()["version"],
-        "threads": target.options.threads or cores(),
+        "threads": target.row.threads or cores(),
     }
     runs = runs or target.capabilities.timed_runs
     warmup = min(warmup, runs)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
-            figures = pool.submit(_measure, target.options, model, height, width, runs, warmup).result()
+            figures = pool.submit(_measure, target.row, model, height, width, runs, warmup).result()
         except Unavailable as error:
             return {**facts, "status": f"unavailable: {error}"}
         except BrokenProcessPool:
@@ -50,9 +50,9 @@ def measure(
 
 
 def _measure(
-    options: TargetOptions, model: Path, height: int, width: int, runs: int, warmup: int
+    row: TargetRow, model: Path, height: int, width: int, runs: int, warmup: int
 ) -> dict[str, float | None]:
-    target = open_target(options)
+    target = open_target(row)
     target.probe()  # loads the runtime's libraries
     start = time.perf_counter()
     upscale = open_build(target, model, shape=None if target.capabilities.dynamic_shape else (height, width))

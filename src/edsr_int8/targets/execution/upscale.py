@@ -57,7 +57,7 @@ class Upscaler:
         if self.shape:
             return self.shape, self.shape
         needs = self.target.capabilities
-        budget_bytes = self.target.options.memory_budget_mb * MIB
+        budget_bytes = self.target.row.memory_budget_mb * MIB
         own_bytes = BYTES_PER_IMAGE_PIXEL * height * width * (1 + self.build.whole.scale**2)
         weight_bytes = int(needs.weight_factor * self.build.weight_bytes)
         fixed_bytes = needs.overhead_bytes + weight_bytes + own_bytes + held_bytes
@@ -89,7 +89,7 @@ def require(target: Target, dtype: str) -> None:
     """Unavailable, with the reason, where `target` runs no builds of `dtype`."""
     can = target.capabilities
     if dtype not in can.dtypes:
-        only = f"{target.options.runtime} runs {' and '.join(can.dtypes)} builds, not {dtype}"
+        only = f"{target.row.runtime} runs {' and '.join(can.dtypes)} builds, not {dtype}"
         raise Unavailable(can.why_not or only)
 
 
@@ -100,7 +100,7 @@ def open_build(target: Target, model: Path, *, shape: tuple[int, int] | None = N
     if shape:
         return Upscaler(target, build, (target.load(model, height=shape[0], width=shape[1]),), shape)
     if not target.capabilities.dynamic_shape:
-        raise Unavailable(f"{target.options.runtime} needs a fixed shape; set the model row's shape")
+        raise Unavailable(f"{target.row.runtime} needs a fixed shape; set the model row's shape")
     if len(build.parts) == 1:
         return Upscaler(target, build, (target.load(model),), None)
     with tempfile.TemporaryDirectory() as folder:

@@ -13,7 +13,7 @@ from edsr_int8.errors import InputError
 from edsr_int8.targets.base import (
     Capabilities,
     Runner,
-    TargetOptions,
+    TargetRow,
     Unavailable,
     cores,
     one_line,
@@ -39,12 +39,12 @@ CAPABILITIES = Capabilities(
 
 @dataclass(frozen=True)
 class OnnxRuntime:
-    options: TargetOptions
+    row: TargetRow
     capabilities = CAPABILITIES
 
     def probe(self) -> dict[str, Any]:
         facts = {
-            "runtime": self.options.runtime,
+            "runtime": self.row.runtime,
             "version": version("onnxruntime"),
             "provider": self._provider,
         }
@@ -56,7 +56,7 @@ class OnnxRuntime:
             raise Unavailable(why_not)
         try:
             session = onnxruntime.InferenceSession(
-                model, session_options(self.options.threads, height, width), providers=[self._provider]
+                model, session_options(self.row.threads, height, width), providers=[self._provider]
             )
         except Exception as error:  # its exceptions share no base class; whatever it is, it cannot run this
             raise Unavailable(f"onnxruntime cannot load {model}: {one_line(error)}") from error
@@ -70,7 +70,7 @@ class OnnxRuntime:
 
     @property
     def _provider(self) -> str:
-        return self.options.provider or DEFAULT_PROVIDERS[self.options.runtime]
+        return self.row.provider or DEFAULT_PROVIDERS[self.row.runtime]
 
     def _missing(self) -> str:
         """Why the provider is not here; '' where it is. InputError where there is none of that name."""
@@ -134,5 +134,5 @@ def _runner(session: onnxruntime.InferenceSession) -> Runner:
     return run
 
 
-def open_target(options: TargetOptions) -> OnnxRuntime:
-    return OnnxRuntime(options)
+def open_target(row: TargetRow) -> OnnxRuntime:
+    return OnnxRuntime(row)

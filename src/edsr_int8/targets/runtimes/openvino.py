@@ -11,7 +11,7 @@ import numpy as np
 from edsr_int8.targets.base import (
     Capabilities,
     Runner,
-    TargetOptions,
+    TargetRow,
     Unavailable,
     cores,
     one_line,
@@ -40,7 +40,7 @@ CAPABILITIES = Capabilities(
 
 @dataclass(frozen=True)
 class OpenVino:
-    options: TargetOptions
+    row: TargetRow
 
     @property
     def capabilities(self) -> Capabilities:
@@ -70,7 +70,7 @@ class OpenVino:
 
     @property
     def _device(self) -> str:
-        return self.options.provider or "CPU"
+        return self.row.provider or "CPU"
 
     @property
     def _named(self) -> list[str]:
@@ -86,7 +86,7 @@ class OpenVino:
         # f32: otherwise a CPU with bf16 rounds the activations of a float graph to 8 bits of mantissa.
         config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         if self._may_be_cpu:
-            config["INFERENCE_NUM_THREADS"] = self.options.threads or cores()
+            config["INFERENCE_NUM_THREADS"] = self.row.threads or cores()
         return config
 
     def _core(self) -> Any:
@@ -123,5 +123,5 @@ def _runner(compiled: Any) -> Runner:
     return run
 
 
-def open_target(options: TargetOptions) -> OpenVino:
-    return OpenVino(options)
+def open_target(row: TargetRow) -> OpenVino:
+    return OpenVino(row)

@@ -13,7 +13,7 @@ from torch.nn import functional
 from edsr_int8.targets.base import (
     Capabilities,
     Runner,
-    TargetOptions,
+    TargetRow,
     Unavailable,
     cores,
     one_line,
@@ -34,7 +34,7 @@ CAPABILITIES = Capabilities(
 
 @dataclass(frozen=True)
 class Torch:
-    options: TargetOptions
+    row: TargetRow
     capabilities = CAPABILITIES
 
     def probe(self) -> dict[str, Any]:
@@ -45,14 +45,14 @@ class Torch:
     def load(self, model: Path, *, height: int | None = None, width: int | None = None) -> Runner:
         if why_not := self._missing():
             raise Unavailable(why_not)
-        torch.set_num_threads(self.options.threads or cores())
+        torch.set_num_threads(self.row.threads or cores())
         torch.backends.cudnn.allow_tf32 = False  # 10 bits of mantissa would not be float32
         walk = Walk(onnx.load(model).graph, _step, device=self._device)
         return checked_runner(walk, f"torch cannot run {model}")
 
     @property
     def _device(self) -> str:
-        return self.options.provider or ("cuda" if torch.cuda.is_available() else "cpu")
+        return self.row.provider or ("cuda" if torch.cuda.is_available() else "cpu")
 
     def _missing(self) -> str:
         try:
@@ -85,5 +85,5 @@ def _step(node: NodeProto, options: dict[str, Any], inputs: list[Any]) -> torch.
     raise ValueError("is no operation that this target knows")
 
 
-def open_target(options: TargetOptions) -> Torch:
-    return Torch(options)
+def open_target(row: TargetRow) -> Torch:
+    return Torch(row)

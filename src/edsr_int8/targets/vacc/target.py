@@ -1,7 +1,7 @@
 """The vendor's card. Its compiler takes a float graph and quantizes by itself, so the target runs bundles.
 
 With the vendor's tools on this machine a bundle is compiled and run here. Without them it is run where
-the card is, and `provider` names the folder that its outputs were copied to: <provider>/<model>/*.npz.
+the card is, and `outputs` names the folder that its outputs were copied to: <outputs>/<model>/*.npz.
 """
 
 import importlib.util
@@ -20,7 +20,7 @@ from edsr_int8.checkpoints.facts import NetworkFacts
 from edsr_int8.data.images import image_shape, read_rgb, write_png
 from edsr_int8.models.description import Description
 from edsr_int8.progress import bar
-from edsr_int8.targets.base import Capabilities, Runner, TargetOptions, Unavailable
+from edsr_int8.targets.base import Capabilities, Runner, TargetRow, Unavailable
 from edsr_int8.targets.execution.build import read_build
 from edsr_int8.targets.vacc.bundle.config import CONFIG, OUTPUT_KEY, PREPROCESSING, CardModel, vamp_command
 from edsr_int8.targets.vacc.bundle.inputs import CardInput, card_inputs, output_files, read_output
@@ -62,13 +62,13 @@ def card_job(
 
 @dataclass(frozen=True)
 class Vacc:
-    options: TargetOptions
+    row: TargetRow
     capabilities = CAPABILITIES
 
     def probe(self) -> dict[str, Any]:
         """With the content of every output that was copied back: new ones make the images look changed."""
-        folder = Path(self.options.provider)
-        files = sorted(folder.rglob("*.npz")) if self.options.provider else []
+        folder = Path(self.row.outputs)
+        files = sorted(folder.rglob("*.npz")) if self.row.outputs else []
         return {
             "runtime": "vacc",
             "version": _version(),
@@ -90,8 +90,8 @@ class Vacc:
             raise Unavailable(f"vacc runs int8 builds, not {dtype}")
         if why_not := self._missing():
             raise Unavailable(why_not)
-        if self.options.provider:
-            read_outputs(Path(self.options.provider) / job.card.name, job, folder)
+        if self.row.outputs:
+            read_outputs(Path(self.row.outputs) / job.card.name, job, folder)
             return
         if fails_on_card(job.network):
             raise Unavailable("this network compiles for the card, then times out or runs out of its memory")
@@ -100,13 +100,13 @@ class Vacc:
             read_outputs(Path(temporary) / job.card.name / OUTPUTS, job, folder)
 
     def _missing(self) -> str:
-        if self.options.provider:
-            return "" if Path(self.options.provider).is_dir() else f"{self.options.provider}: no such folder"
+        if self.row.outputs:
+            return "" if Path(self.row.outputs).is_dir() else f"{self.row.outputs}: no such folder"
         if shutil.which("vamc") and (shutil.which("vamp") or importlib.util.find_spec("vaststreamx")):
             return ""
         return (
             "vamc and vamp are not installed; run build/bundle/<model> where the card is, "
-            "and name the folder of its outputs as provider"
+            "and name the folder of its outputs as outputs"
         )
 
 
@@ -174,5 +174,5 @@ def _version() -> str:
         return ""
 
 
-def open_target(options: TargetOptions) -> Vacc:
-    return Vacc(options)
+def open_target(row: TargetRow) -> Vacc:
+    return Vacc(row)

@@ -90,7 +90,7 @@ def _readme(card: CardModel, images: int) -> str:
 
 Then copy {OUTPUTS}/*.npz back to FOLDER/{card.name}/ and score them: a row of `targets` in params.yaml
 
-    vacc: {{runtime: vacc, provider: FOLDER, threads: 0, memory_budget_mb: 2048}}
+    vacc: {{runtime: vacc, outputs: FOLDER, threads: 0, memory_budget_mb: 2048}}
 
 and `dvc repro`.
 """
