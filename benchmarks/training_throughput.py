@@ -40,16 +40,29 @@ from edsr_int8.data.images import Image, read_rgb, write_png
 from edsr_int8.data.pairs.read import read_pairs
 from edsr_int8.data.sample import make_sample
 from edsr_int8.models.build import build
-from edsr_int8.models.description import Description
 from edsr_int8.training.crops import turned
 from edsr_int8.training.learner import Learner
 from edsr_int8.training.loop import batches
-from edsr_int8.training.options import TrainingOptions
 from edsr_int8.training.pixels import decode
+from edsr_int8.training.schedule import Training
 
-BASELINE = Description("edsr", features=64, blocks=16, scale=2, res_scale=1.0, upsampler="pixelshuffle")
 # Lim et al. 2017, section 4.2; the x2 baseline of its table 1.
-RECIPE = TrainingOptions(steps=300_000, batch=16, patch=48, learning_rate=1e-4)
+RECIPE = Training(
+    source="official",
+    network="edsr",
+    features=64,
+    blocks=16,
+    scale=2,
+    res_scale=1.0,
+    upsampler="pixelshuffle",
+    datasets=(),
+    validation=(),
+    start="",
+    steps=300_000,
+    batch=16,
+    patch=48,
+    learning_rate=1e-4,
+)
 HEIGHT, WIDTH = 1356, 2040
 CORES = len(os.sched_getaffinity(0))
 CUT = 480  # BasicSR, scripts/data_preparation/extract_subimages.py
@@ -119,7 +132,7 @@ def theirs(
 ) -> Generator[None, None, None]:
     """The upstream loop, one step each time it is asked; its workers decode for `steps`, and no more."""
     torch.manual_seed(0)
-    network = build(BASELINE).to(device)
+    network = build(RECIPE.description).to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=RECIPE.learning_rate)
     data = PngPairs(folder, read, steps)
     for low, high in torch.utils.data.DataLoader(data, RECIPE.batch, num_workers=workers):
@@ -132,10 +145,10 @@ def theirs(
 
 def ours(folder: Path, store: Path, precision: str, device: str) -> Generator[None, None, None]:
     """This project's loop, one step each time it is asked."""
-    options = replace(RECIPE, precision=precision)
+    training = replace(RECIPE, precision=precision)
     pixels = decode([folder], scales=[2], store=store)
-    learner = Learner(BASELINE, options, source="official", device=device)
-    for low, high in batches(pixels, options, 0):
+    learner = Learner(training, device=device)
+    for low, high in batches(pixels, training, 0):
         learner.learn(low, high)
         yield
 

@@ -5,14 +5,14 @@ from pathlib import Path
 from edsr_int8.checkpoints.convert import convert as convert_checkpoint
 from edsr_int8.errors import InputError
 from edsr_int8.pipeline import layout
-from edsr_int8.pipeline.params import Params, description, row
+from edsr_int8.pipeline.params import Params, row
 from edsr_int8.pipeline.run import run
 
 
 def convert(params: Params, model: str) -> None:
     wanted = row(params.models, model, "models")
     try:
-        convert_checkpoint(Path(wanted.weights), wanted.source, description(wanted), layout.checkpoint(model))
+        convert_checkpoint(Path(wanted.weights), wanted.source, wanted.description, layout.checkpoint(model))
     except InputError as error:
         raise InputError(f"models.{model}: {error}") from None
 

@@ -60,5 +60,5 @@ def test_trained_weights_come_from_a_row_of_that_network(preset: Path) -> None:
     for model in rows.models.values():
         if row := made.get(model.weights):
             assert model.source == row.source
-            assert model.scale in scales(params.description(row))
-            assert params.description(model) == replace(params.description(row), scale=model.scale)
+            assert model.scale in scales(row.description)
+            assert model.description == replace(row.description, scale=model.scale)

@@ -20,7 +20,7 @@ from edsr_int8.data.download.fetch import fetch
 from edsr_int8.export import export
 from edsr_int8.files import read_json, sha256
 from edsr_int8.pipeline import params
-from edsr_int8.pipeline.params import Model, description
+from edsr_int8.pipeline.params import Model
 
 MODELS = params.load(Path(__file__).resolve().parents[2] / "presets" / "card.yaml").models
 PHOTOGRAPH = data.astronaut()[100:111, 180:194]
@@ -45,7 +45,7 @@ def bring(name: str, *, exported: bool) -> Brought:
     with TemporaryDirectory() as temporary:  # not pytest's, which it keeps: these are large
         folder = Path(temporary)
         checkpoint, answers = fetched(row, folder)
-        facts = convert(checkpoint, row.source, description(row), folder / "network")
+        facts = convert(checkpoint, row.source, row.description, folder / "network")
         network, loaded = load_network(folder / "network")
         assert loaded == facts == read_facts(folder / "network")
         assert not network.training and not any(p.requires_grad for p in network.parameters())
@@ -61,7 +61,7 @@ def bring(name: str, *, exported: bool) -> Brought:
 def fetched(row: Model, folder: Path) -> tuple[Path, list[int]]:
     """Its checkpoint, known by 8 digits of its hash, from a server that breaks off midway."""
     stream = io.BytesIO()
-    torch.save(foreign_state(row.source, description(row), seed=0), stream)
+    torch.save(foreign_state(row.source, row.description, seed=0), stream)
     body, name = stream.getvalue(), Path(row.weights).name
     with serving({name: Served(body, cuts=[len(body) // 2])}) as server:
         digest = hashlib.sha256(body).hexdigest()[:8]

@@ -10,11 +10,10 @@ from card_networks import MODELS, Brought, bring
 from edsr_int8.export import TOLERANCE
 from edsr_int8.models.complexity import card_flops_g
 from edsr_int8.pipeline import params
-from edsr_int8.pipeline.params import description
 
 pytestmark = pytest.mark.slow
 
-FIRST = {description(row): name for name, row in reversed(MODELS.items())}  # the first row of each network
+FIRST = {row.description: name for name, row in reversed(MODELS.items())}  # the first row of each network
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,7 @@ def test_fetch_convert_and_export(name: str, brought: dict[str, Future[Brought]]
     row, found = MODELS[name], brought[name].result()
     assert found.answers == [200, 206]
     assert found.facts.params == found.parameters
-    first = FIRST[description(row)]
+    first = FIRST[row.description]
     if name == first:
         assert found.max_abs_error <= TOLERANCE
         assert found.onnx_bytes == pytest.approx(4 * found.parameters, rel=0.05)

@@ -9,7 +9,7 @@ import torch
 
 from edsr_int8.data.degrade.bicubic import enlarge, reduce
 from edsr_int8.data.images import write_png
-from edsr_int8.models.description import Description
+from edsr_int8.training.schedule import Training
 
 MakePairs = Callable[..., Path]
 
@@ -40,5 +40,24 @@ def make_pairs(tmp_path: Path) -> MakePairs:
 
 
 @pytest.fixture
-def tiny() -> Description:
-    return Description("edsr", features=8, blocks=1, scale=2, res_scale=1.0, upsampler="pixelshuffle")
+def tiny() -> Training:
+    """A row that trains the smallest EDSR x2 for 12 steps."""
+    return Training(
+        source="official",
+        network="edsr",
+        features=8,
+        blocks=1,
+        scale=2,
+        res_scale=1.0,
+        upsampler="pixelshuffle",
+        datasets=("pairs",),
+        validation=("pairs",),
+        start="",
+        steps=12,
+        batch=2,
+        patch=8,
+        learning_rate=2e-3,
+        warmup=2,
+        ema=0.5,
+        validate_every=4,
+    )

@@ -1,5 +1,6 @@
 """The network in training: MDSR's three scales learn together, `direct` learns at all."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,8 @@ from edsr_int8.models.description import Description
 from edsr_int8.training.branches import Branches
 from edsr_int8.training.crops import crops
 from edsr_int8.training.learner import Learner
-from edsr_int8.training.options import TrainingOptions
 from edsr_int8.training.pixels import decode
-
-OPTIONS = TrainingOptions(steps=40, batch=2, patch=8, learning_rate=5e-3)
+from edsr_int8.training.schedule import Training
 
 
 def pairs(folder: Path, scale: int) -> Path:
@@ -33,8 +32,8 @@ def test_published_mdsr_has_its_published_size() -> None:
     assert sum(p.numel() for p in Branches(mdsr).parameters()) == pytest.approx(3.23e6, rel=2e-3)
 
 
-def test_edsr_has_one_branch_of_all_its_parameters(tiny: Description) -> None:
-    assert sum(p.numel() for p in Branches(tiny).parameters()) == parameters(tiny)
+def test_edsr_has_one_branch_of_all_its_parameters(tiny: Training) -> None:
+    assert sum(p.numel() for p in Branches(tiny.description).parameters()) == parameters(tiny.description)
 
 
 def test_mdsr_batches_have_one_scale_and_every_scale_comes(tmp_path: Path) -> None:
@@ -43,9 +42,10 @@ def test_mdsr_batches_have_one_scale_and_every_scale_comes(tmp_path: Path) -> No
     assert {high.shape[1] // low.shape[1] for low, high in drawn} == {2, 3, 4}
 
 
-def test_a_batch_of_one_scale_moves_what_all_share_and_no_other_branch(tmp_path: Path) -> None:
-    description = Description("mdsr", features=4, blocks=1, scale=2, res_scale=1.0, upsampler="pixelshuffle")
-    learner = Learner(description, OPTIONS, source="official", device="cpu")
+def test_a_batch_of_one_scale_moves_what_all_share_and_no_other_branch(
+    tiny: Training, tmp_path: Path
+) -> None:
+    learner = Learner(replace(tiny, network="mdsr"), device="cpu")
     before = {name: tensor.clone() for name, tensor in learner.network.state_dict().items()}
     pixels = decode([pairs(tmp_path, 3)], scales=(3,), store=tmp_path / "store")
     learner.learn(*crops(pixels, batch=2, patch=8, seed=0, step=0))
@@ -60,11 +60,11 @@ def test_a_batch_of_one_scale_moves_what_all_share_and_no_other_branch(tmp_path:
 @pytest.mark.parametrize(
     ("network", "upsampler"), [("edsr", "direct"), ("edsr", "pixelshuffle"), ("mdsr", "pixelshuffle")]
 )
-def test_every_network_learns(tmp_path: Path, network: str, upsampler: str) -> None:
-    description = Description(network, features=8, blocks=1, scale=2, res_scale=1.0, upsampler=upsampler)
+def test_every_network_learns(tiny: Training, tmp_path: Path, network: str, upsampler: str) -> None:
+    training = replace(tiny, network=network, upsampler=upsampler, steps=40, learning_rate=5e-3, warmup=0)
     pixels = decode([pairs(tmp_path, 2)], scales=(2,), store=tmp_path / "store")
-    learner, losses = Learner(description, OPTIONS, source="official", device="cpu"), []
-    for step in range(OPTIONS.steps):
+    learner, losses = Learner(training, device="cpu"), []
+    for step in range(training.steps):
         before = float(learner.loss_sum)
         learner.learn(*crops(pixels, batch=2, patch=8, seed=0, step=step))
         losses.append(float(learner.loss_sum) - before)

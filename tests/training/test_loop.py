@@ -12,35 +12,24 @@ import torch
 from filelock import FileLock
 
 from edsr_int8.errors import InputError
-from edsr_int8.models.description import Description
 from edsr_int8.training import learner, loop
 from edsr_int8.training.learner import Learner
 from edsr_int8.training.loop import train
-from edsr_int8.training.options import TrainingOptions
+from edsr_int8.training.schedule import Training
 from edsr_int8.training.state import State
 
 MakePairs = Callable[..., Path]
-
-OPTIONS = TrainingOptions(steps=12, batch=2, patch=8, learning_rate=2e-3, warmup=2, ema=0.5, validate_every=4)
 
 
 class Killed(Exception):
     pass
 
 
-def run(
-    pairs: Path,
-    tiny: Description,
-    options: TrainingOptions = OPTIONS,
-    partial: str = "partial",
-    validation: Path | None = None,
-) -> State:
+def run(pairs: Path, training: Training, partial: str = "partial", validation: Path | None = None) -> State:
     return train(
         "tiny",
-        tiny,
-        options,
-        source="official",
-        training=[pairs],
+        training,
+        datasets=[pairs],
         validation=[validation or pairs],
         partial=pairs.parent / partial,
         device="cpu",
@@ -68,7 +57,7 @@ def kill_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_each_validation_is_told(
-    make_pairs: MakePairs, tiny: Description, capsys: pytest.CaptureFixture[str]
+    make_pairs: MakePairs, tiny: Training, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(make_pairs(), tiny)
     lines = capsys.readouterr().err.splitlines()
@@ -78,8 +67,8 @@ def test_each_validation_is_told(
     )
 
 
-def test_loss_falls_and_quality_rises(make_pairs: MakePairs, tiny: Description) -> None:
-    curve = run(make_pairs(), tiny, replace(OPTIONS, steps=60, validate_every=20, learning_rate=5e-3)).curve
+def test_loss_falls_and_quality_rises(make_pairs: MakePairs, tiny: Training) -> None:
+    curve = run(make_pairs(), replace(tiny, steps=60, validate_every=20, learning_rate=5e-3)).curve
     assert [point.step for point in curve] == [20, 40, 60]
     assert curve[2].loss < 0.7 * curve[0].loss
     assert curve[2].val_psnr_db > curve[0].val_psnr_db + 1
@@ -88,18 +77,18 @@ def test_loss_falls_and_quality_rises(make_pairs: MakePairs, tiny: Description) 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("killed_at", [3, 4, 7, 11])
 def test_killed_and_resumed_equals_unbroken_bit_for_bit(
-    make_pairs: MakePairs, tiny: Description, monkeypatch: pytest.MonkeyPatch, killed_at: int, precision: str
+    make_pairs: MakePairs, tiny: Training, monkeypatch: pytest.MonkeyPatch, killed_at: int, precision: str
 ) -> None:
-    pairs, options = make_pairs(), replace(OPTIONS, precision=precision)
-    unbroken = run(pairs, tiny, options, "unbroken")
+    pairs, training = make_pairs(), replace(tiny, precision=precision)
+    unbroken = run(pairs, training, "unbroken")
     with monkeypatch.context() as patch, pytest.raises(Killed):
         kill_at(killed_at, patch)
-        run(pairs, tiny, options)
-    assert_same(run(pairs, tiny, options), unbroken)
+        run(pairs, training)
+    assert_same(run(pairs, training), unbroken)
 
 
 def test_finished_run_is_not_repeated(
-    make_pairs: MakePairs, tiny: Description, monkeypatch: pytest.MonkeyPatch
+    make_pairs: MakePairs, tiny: Training, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs = make_pairs()
     first = run(pairs, tiny)
@@ -109,14 +98,14 @@ def test_finished_run_is_not_repeated(
 
 @pytest.mark.parametrize("change", [{"steps": 13}, {"seed": 1}, {"learning_rate": 1e-3}])
 def test_state_of_another_run_is_left_alone(
-    make_pairs: MakePairs, tiny: Description, change: dict[str, float]
+    make_pairs: MakePairs, tiny: Training, change: dict[str, float]
 ) -> None:
-    pairs, options = make_pairs(), replace(OPTIONS, **change)
+    pairs, training = make_pairs(), replace(tiny, **change)
     run(pairs, tiny)
-    assert_same(run(pairs, tiny, options), run(pairs, tiny, options, "fresh"))
+    assert_same(run(pairs, training), run(pairs, training, "fresh"))
 
 
-def test_other_validation_images_are_another_run(make_pairs: MakePairs, tiny: Description) -> None:
+def test_other_validation_images_are_another_run(make_pairs: MakePairs, tiny: Training) -> None:
     """Its curve and its best weights are of these images."""
     pairs, others = make_pairs(), make_pairs("others", seed=9)
     run(pairs, tiny)
@@ -125,7 +114,7 @@ def test_other_validation_images_are_another_run(make_pairs: MakePairs, tiny: De
 
 
 def test_best_is_the_average_of_the_highest_psnr(
-    make_pairs: MakePairs, tiny: Description, monkeypatch: pytest.MonkeyPatch
+    make_pairs: MakePairs, tiny: Training, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of validations at steps 4, 8 and 12 the second is the best: a run stopped there tells what it saw."""
     pairs, scores = make_pairs(), iter((20.0, 30.0, 25.0))
@@ -139,18 +128,18 @@ def test_best_is_the_average_of_the_highest_psnr(
     assert not torch.equal(state.average["2.head.weight"], at_8["2.head.weight"])
 
 
-def test_seed_decides_the_weights(make_pairs: MakePairs, tiny: Description) -> None:
+def test_seed_decides_the_weights(make_pairs: MakePairs, tiny: Training) -> None:
     pairs = make_pairs()
     torch.manual_seed(99)  # must not matter
     one, same, other = (
-        run(pairs, tiny, replace(OPTIONS, steps=1, seed=s), n) for s, n in ((1, "a"), (1, "b"), (2, "c"))
+        run(pairs, replace(tiny, steps=1, seed=s), n) for s, n in ((1, "a"), (1, "b"), (2, "c"))
     )
     assert_same(one, same)
     assert not torch.equal(one.weights["2.head.weight"], other.weights["2.head.weight"])
 
 
 def test_loss_that_is_no_number_stops_and_keeps_the_checkpoint(
-    make_pairs: MakePairs, tiny: Description, monkeypatch: pytest.MonkeyPatch
+    make_pairs: MakePairs, tiny: Training, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs = make_pairs()
     cut = loop.crops
@@ -170,7 +159,7 @@ def test_loss_that_is_no_number_stops_and_keeps_the_checkpoint(
 
 @pytest.mark.parametrize("broken_at", [4, 8])
 def test_weights_that_break_at_the_last_update_are_not_kept(
-    make_pairs: MakePairs, tiny: Description, monkeypatch: pytest.MonkeyPatch, broken_at: int
+    make_pairs: MakePairs, tiny: Training, monkeypatch: pytest.MonkeyPatch, broken_at: int
 ) -> None:
     """The loss of that step, taken before, is a number still."""
     pairs, follow = make_pairs(), Learner._follow
@@ -192,7 +181,7 @@ def test_weights_that_break_at_the_last_update_are_not_kept(
 
 
 def test_validation_images_that_shaving_leaves_nothing_of_are_refused(
-    make_pairs: MakePairs, tiny: Description
+    make_pairs: MakePairs, tiny: Training
 ) -> None:
     small = make_pairs("small", height=4, width=8)
     with pytest.raises(
@@ -201,7 +190,7 @@ def test_validation_images_that_shaving_leaves_nothing_of_are_refused(
         run(make_pairs(), tiny, validation=small)
 
 
-def test_a_second_process_at_the_same_row_is_refused(make_pairs: MakePairs, tiny: Description) -> None:
+def test_a_second_process_at_the_same_row_is_refused(make_pairs: MakePairs, tiny: Training) -> None:
     pairs = make_pairs()
     (pairs.parent / "partial").mkdir()
     with (
@@ -213,16 +202,16 @@ def test_a_second_process_at_the_same_row_is_refused(make_pairs: MakePairs, tiny
 
 
 def test_a_foreign_file_in_place_of_the_checkpoint_is_another_run(
-    make_pairs: MakePairs, tiny: Description
+    make_pairs: MakePairs, tiny: Training
 ) -> None:
     pairs = make_pairs()
     (pairs.parent / "partial").mkdir()
     torch.save({"weight": torch.zeros(1)}, pairs.parent / "partial" / "checkpoint.pt")
-    assert run(pairs, tiny).step == OPTIONS.steps
+    assert run(pairs, tiny).step == tiny.steps
 
 
 def test_full_disk_at_a_checkpoint_keeps_the_last_one(
-    make_pairs: MakePairs, tiny: Description, monkeypatch: pytest.MonkeyPatch
+    make_pairs: MakePairs, tiny: Training, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pairs = make_pairs()
     write = Path.write_bytes
@@ -242,7 +231,7 @@ def test_full_disk_at_a_checkpoint_keeps_the_last_one(
     assert_same(run(pairs, tiny), run(pairs, tiny, partial="unbroken"))
 
 
-def test_damaged_checkpoint_is_refused(make_pairs: MakePairs, tiny: Description) -> None:
+def test_damaged_checkpoint_is_refused(make_pairs: MakePairs, tiny: Training) -> None:
     pairs = make_pairs()
     path = pairs.parent / "partial" / "checkpoint.pt"
     path.parent.mkdir()
@@ -253,6 +242,6 @@ def test_damaged_checkpoint_is_refused(make_pairs: MakePairs, tiny: Description)
         run(pairs, tiny)
 
 
-def test_errors_name_the_row(make_pairs: MakePairs, tiny: Description) -> None:
+def test_errors_name_the_row(make_pairs: MakePairs, tiny: Training) -> None:
     with pytest.raises(InputError, match=r"^training\.tiny: patch: 40 is larger than lr of 0, 16x12"):
-        run(make_pairs(), tiny, replace(OPTIONS, patch=40))
+        run(make_pairs(), replace(tiny, patch=40))

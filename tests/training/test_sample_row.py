@@ -1,5 +1,6 @@
 """A row of 200 steps on the sample photographs, from pictures to a checkpoint that converts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,15 +8,9 @@ import pytest
 from edsr_int8.checkpoints.convert import convert
 from edsr_int8.data.pairs.dataset import make_dataset
 from edsr_int8.data.sample import make_sample
-from edsr_int8.models.description import Description
 from edsr_int8.training.loop import train
-from edsr_int8.training.options import TrainingOptions
 from edsr_int8.training.result import write_result
-
-NETWORK = Description("edsr", features=16, blocks=2, scale=2, res_scale=1.0, upsampler="pixelshuffle")
-OPTIONS = TrainingOptions(
-    steps=200, batch=4, patch=16, learning_rate=2e-3, warmup=20, ema=0.9, seed=1, validate_every=100
-)
+from edsr_int8.training.schedule import Training
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +31,24 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_200_steps_learn_the_photographs(sample: Path, tmp_path: Path) -> None:
+def test_200_steps_learn_the_photographs(sample: Path, tiny: Training, tmp_path: Path) -> None:
     """A flat grey picture has 11 dB on the held-out photograph; bicubic enlargement 32 dB."""
+    training = replace(
+        tiny,
+        features=16,
+        blocks=2,
+        steps=200,
+        batch=4,
+        patch=16,
+        warmup=20,
+        ema=0.9,
+        seed=1,
+        validate_every=100,
+    )
     state = train(
         "sample",
-        NETWORK,
-        OPTIONS,
-        source="official",
-        training=[sample / "calibration"],
+        training,
+        datasets=[sample / "calibration"],
         validation=[sample / "evaluation"],
         partial=tmp_path / "partial",
         device="cpu",
@@ -52,6 +57,7 @@ def test_200_steps_learn_the_photographs(sample: Path, tmp_path: Path) -> None:
     assert (first.step, last.step) == (100, 200)
     assert last.loss < 0.5 * first.loss
     assert last.val_psnr_db > 25
-    write_result(state, NETWORK, source="official", out=tmp_path / "out")
-    facts = convert(tmp_path / "out" / "weights.pt", "official", NETWORK, tmp_path / "network")
+    write_result(state, training, tmp_path / "out")
+    weights = tmp_path / "out" / "weights.pt"
+    facts = convert(weights, training.source, training.description, tmp_path / "network")
     assert facts.receptive_radius > 0

@@ -2,6 +2,9 @@
 
 import math
 from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge
 
 from edsr_int8.errors import InputError
 
@@ -17,6 +20,25 @@ class Description:
     scale: int
     res_scale: float
     upsampler: str  # pixelshuffle | direct | none
+
+
+@dataclass(frozen=True)
+class NetworkRow:
+    """What a row of `models` or `training` says of its network: the layout of its file, and the facts."""
+
+    source: Literal["official", "basicsr"]
+    network: Literal["edsr", "mdsr"]
+    features: Annotated[int, Ge(1)]
+    blocks: Annotated[int, Ge(1)]
+    scale: Literal[1, 2, 3, 4]
+    res_scale: Annotated[float, Ge(0)]
+    upsampler: Literal["pixelshuffle", "direct", "none"]
+
+    @property
+    def description(self) -> Description:
+        return Description(
+            self.network, self.features, self.blocks, self.scale, self.res_scale, self.upsampler
+        )
 
 
 SCALES = {"pixelshuffle": (2, 3, 4), "direct": (2, 3, 4), "none": (1,)}  # by up-sampler

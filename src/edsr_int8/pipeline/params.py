@@ -10,11 +10,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from edsr_int8.errors import InputError
-from edsr_int8.models.description import Description, check, scales
+from edsr_int8.models.description import NetworkRow, check, scales
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.schema import SEED, OneOf, Within, listed, record
 from edsr_int8.quantization.recipe import RANGE_ESTIMATORS, Recipe
 from edsr_int8.targets.base import TargetRow, check_row
+from edsr_int8.training.schedule import Training
 
 PROTOCOLS = ("official", "basicsr", "benchmark_y", "card")
 NATIVE_SHAPE = (256, 256)  # height, width that costs are given at where a row's shape is native
@@ -55,20 +56,7 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class Network:
-    """What a row says of the network that it is about."""
-
-    source: Annotated[str, OneOf("official", "basicsr")]
-    network: Annotated[str, OneOf("edsr", "mdsr")]
-    features: Annotated[int, Within(1)]
-    blocks: Annotated[int, Within(1)]
-    scale: Annotated[int, OneOf(1, 2, 3, 4)]
-    res_scale: Annotated[float, Within(0)]
-    upsampler: Annotated[str, OneOf("pixelshuffle", "direct", "none")]
-
-
-@dataclass(frozen=True)
-class Model(Network):
+class Model(NetworkRow):
     weights: str
     evaluation: tuple[str, ...]
     calibration: str
@@ -80,25 +68,6 @@ class Model(Network):
 @dataclass(frozen=True)
 class Calibration:
     images: Annotated[int, Within(1)]  # the first N of each calibration set
-
-
-@dataclass(frozen=True)
-class Training(Network):
-    """A network to train: its pairs, and the schedule in steps."""
-
-    datasets: tuple[str, ...]
-    validation: tuple[str, ...]
-    steps: Annotated[int, Within(1)]
-    batch: Annotated[int, Within(1)]
-    patch: Annotated[int, Within(1)]  # low-resolution pixels
-    learning_rate: Annotated[float, Within(0, 1)]
-    warmup: Annotated[int, Within(0)]  # steps
-    halve_every: Annotated[int, Within(0)]  # steps between two halvings of the learning rate; 0: a cosine
-    ema: Annotated[float, Within(0, 1)]  # decay of the averaged weights; 0: none
-    seed: Annotated[int, SEED]
-    precision: Annotated[str, OneOf("float32", "bfloat16")]
-    validate_every: Annotated[int, Within(1)]  # steps
-    start: str  # a checkpoint to begin from; data/weights/random: random weights
 
 
 @dataclass(frozen=True)
@@ -238,14 +207,9 @@ def _check_target(target: TargetRow, where: str) -> None:
         raise InputError(f"{where}.{error}") from None
 
 
-def description(row: Network) -> Description:
-    """The network that a row describes."""
-    return Description(row.network, row.features, row.blocks, row.scale, row.res_scale, row.upsampler)
-
-
-def _check_network(row: Network, where: str) -> None:
+def _check_network(row: NetworkRow, where: str) -> None:
     try:
-        check(description(row))
+        check(row.description)
     except InputError as error:
         raise InputError(f"{where}.{error}") from None
     if row.source == "basicsr" and (row.network == "mdsr" or row.upsampler == "direct"):
@@ -263,7 +227,7 @@ def _check_model(model: Model, params: Params, where: str) -> None:
 
 
 def _check_training(training: Training, params: Params, where: str) -> None:
-    learnt = scales(description(training))
+    learnt = scales(training.description)
     for key, names in (("datasets", training.datasets), ("validation", training.validation)):
         for name in names:
             _check_use(params, name, learnt, f"{where}.{key}", paired=True)

@@ -8,7 +8,7 @@ import typing
 from collections.abc import Iterable
 from typing import Any
 
-from annotated_types import Interval
+from annotated_types import Ge, Interval
 
 from edsr_int8.errors import InputError
 
@@ -81,7 +81,8 @@ def _value(kind: Any, value: Any, where: str) -> Any:
     if origin is typing.Annotated:
         return _limited(kind, value, where)
     if origin is typing.Literal:
-        return _limited(typing.Annotated[str, OneOf(*typing.get_args(kind))], value, where)
+        allowed = typing.get_args(kind)
+        return _limited(typing.Annotated[type(allowed[0]), OneOf(*allowed)], value, where)
     if dataclasses.is_dataclass(kind):
         return record(typing.cast(type, kind), value, where)
     if origin is types.UnionType:  # the two optional kinds of value: a section, a shape
@@ -100,6 +101,8 @@ def _value(kind: Any, value: Any, where: str) -> Any:
 
 def _limited(kind: Any, value: Any, where: str) -> Any:
     plain, limit = typing.get_args(kind)
+    if isinstance(limit, Ge):
+        limit = Interval(ge=limit.ge)
     if isinstance(limit, Interval):
         low, high = typing.cast(tuple[float, float | None], (limit.ge, limit.le))
         limit = Within(low, float("inf") if high is None else high)

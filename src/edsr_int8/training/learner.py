@@ -2,20 +2,18 @@
 
 import copy
 import math
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from edsr_int8.data.images import Image
 from edsr_int8.errors import InputError
-from edsr_int8.models.description import Description
 from edsr_int8.training.branches import Branches
-from edsr_int8.training.options import TrainingOptions, learning_rate
 from edsr_int8.training.pixels import Pixels
 from edsr_int8.training.precision import keep_float32
+from edsr_int8.training.schedule import Training, learning_rate
 from edsr_int8.training.start import start_from
-from edsr_int8.training.state import Point, State
+from edsr_int8.training.state import State, TrainingPoint
 from edsr_int8.training.validation import to_tensor, validate
 
 CHECK_LOSS_EVERY = 50  # steps: to read the loss is to wait for the GPU
@@ -24,19 +22,17 @@ CHECK_LOSS_EVERY = 50  # steps: to read the loss is to wait for the GPU
 class Learner:
     """What changes from step to step; `state` is brought up to date by `score`."""
 
-    def __init__(
-        self, description: Description, options: TrainingOptions, *, source: str, device: str
-    ) -> None:
-        torch.manual_seed(options.seed)
-        network = Branches(description)
-        if options.start:
-            start_from(Path(options.start), source, description, network)
+    def __init__(self, training: Training, *, device: str) -> None:
+        torch.manual_seed(training.seed)
+        network = Branches(training.description)
+        if training.start:
+            start_from(training, network)
         self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         for layer in {layer for branch in self.network.values() for layer in (branch.head, branch.tail)}:
             keep_float32(layer)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=options.learning_rate)
-        self.options, self.device = options, device
+        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=training.learning_rate)
+        self.training, self.device = training, device
         self.loss_sum = torch.zeros((), device=device)  # since the last point of the curve
         self.state = State(0, weights={}, average={}, optimizer={})
 
@@ -49,9 +45,9 @@ class Learner:
     def learn(self, low: Image, high: Image) -> None:
         """One step of Adam on the L1 distance, in grey levels."""
         step = self.state.step
-        self.optimizer.param_groups[0]["lr"] = learning_rate(step, self.options)
+        self.optimizer.param_groups[0]["lr"] = learning_rate(step, self.training)
         with torch.autocast(
-            torch.device(self.device).type, torch.bfloat16, enabled=self.options.precision == "bfloat16"
+            torch.device(self.device).type, torch.bfloat16, enabled=self.training.precision == "bfloat16"
         ):
             output = self.network.of(high.shape[1] // low.shape[1])(to_tensor(low, self.device))
         loss = nn.functional.l1_loss(output, to_tensor(high, self.device))
@@ -67,7 +63,7 @@ class Learner:
     @torch.no_grad()
     def _follow(self, step: int) -> None:
         """Move the average towards the weights; faster at first, to leave the random start behind."""
-        decay = min(self.options.ema, (1 + step) / (10 + step))
+        decay = min(self.training.ema, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - decay)
 
     def mean_loss(self) -> float:
@@ -84,7 +80,7 @@ class Learner:
     def _diverged(self, what: str) -> InputError:
         kept = f"; until then the checkpoint of step {since} is kept" if (since := self._scored_at()) else ""
         return InputError(
-            f"learning_rate: {self.options.learning_rate} let {what} by step {self.state.step}; "
+            f"learning_rate: {self.training.learning_rate} let {what} by step {self.state.step}; "
             f"lower it or raise warmup, and the row begins anew{kept}"
         )
 
@@ -102,4 +98,5 @@ class Learner:
         state.optimizer = self.optimizer.state_dict()
         if psnr_db > state.best_psnr_db():
             state.best = {name: tensor.detach().cpu().clone() for name, tensor in state.average.items()}
-        state.curve.append(Point(state.step, loss, learning_rate(state.step - 1, self.options), psnr_db))
+        rate = learning_rate(state.step - 1, self.training)
+        state.curve.append(TrainingPoint(state.step, loss, rate, psnr_db))

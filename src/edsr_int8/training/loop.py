@@ -4,7 +4,7 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -14,12 +14,12 @@ from tqdm import tqdm
 from edsr_int8.data.images import Image
 from edsr_int8.errors import InputError
 from edsr_int8.files import sha256
-from edsr_int8.models.description import Description, scales
+from edsr_int8.models.description import scales
 from edsr_int8.progress import bar, tell
 from edsr_int8.training.crops import check_patch, crops
 from edsr_int8.training.learner import Learner
-from edsr_int8.training.options import TrainingOptions
 from edsr_int8.training.pixels import Pixels, decode
+from edsr_int8.training.schedule import Training
 from edsr_int8.training.state import State, load, save
 from edsr_int8.training.validation import check_sizes
 
@@ -27,17 +27,15 @@ CHECKPOINT = "checkpoint.pt"
 
 
 def train(
-    row: str,
-    description: Description,
-    options: TrainingOptions,
+    name: str,
+    training: Training,
     *,
-    source: str,
-    training: Sequence[Path],
+    datasets: Sequence[Path],
     validation: Sequence[Path],
     partial: Path,
     device: str = "",
 ) -> State:
-    """Train on the pairs {hr,lr}/**.png of the `training` folders; returns the state after the last step.
+    """Train on the pairs {hr,lr}/**.png of the `datasets` folders; returns the state after the last step.
 
     `state.best` are the averaged weights with the highest PSNR on `validation`. Every `validate_every`
     steps the state goes to the folder `partial`, where the next call finds it. `device` '' is a GPU where
@@ -49,32 +47,33 @@ def train(
     partial.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(partial / "lock", timeout=0):
-            pixels = decode(training, scales=scales(description), store=partial / "training")
-            held = decode(validation, scales=scales(description), store=partial / "validation")
-            check_patch(pixels, options.patch)
+            pixels = decode(datasets, scales=scales(training.description), store=partial / "training")
+            held = decode(validation, scales=scales(training.description), store=partial / "validation")
+            check_patch(pixels, training.patch)
             check_sizes(held)
-            learner = Learner(description, options, source=source, device=device)
-            contents = [pixels.contents, held.contents, _start_hash(options)]
-            run = [asdict(description), asdict(options), *contents]
+            learner = Learner(training, device=device)
+            row = replace(training, datasets=(), validation=())  # their contents count, not their names
+            contents = [pixels.contents, held.contents, _start_hash(training)]
+            run = [asdict(row), *contents]
             if (kept := load(run, partial / CHECKPOINT)) is not None:
                 learner.resume(kept)
             first, start = learner.state.step, time.monotonic()
-            for low, high in batches(pixels, options, first):
+            for low, high in batches(pixels, training, first):
                 learner.learn(low, high)
                 step = learner.state.step
-                if step % options.validate_every == 0 or step == options.steps:
+                if step % training.validate_every == 0 or step == training.steps:
                     learner.score(held)
                     save(learner.state, run, partial / CHECKPOINT)
-                    tell(_progress(learner.state, options.steps, time.monotonic() - start, step - first))
+                    tell(_progress(learner.state, training.steps, time.monotonic() - start, step - first))
             for pixels_of in ("training", "validation"):
                 shutil.rmtree(partial / pixels_of)
     except Timeout:
         raise InputError(
-            f"training.{row}: {partial}: another process trains there, perhaps one that a killed run left; "
+            f"training.{name}: {partial}: another process trains there, perhaps one that a killed run left; "
             "let it end or end it, then run again"
         ) from None
     except InputError as error:
-        raise InputError(f"training.{row}: {error}") from None
+        raise InputError(f"training.{name}: {error}") from None
     return learner.state
 
 
@@ -87,17 +86,17 @@ def _progress(state: State, steps: int, seconds: float, taken: int) -> str:
     )
 
 
-def _start_hash(options: TrainingOptions) -> str:
-    return sha256(Path(options.start)) if options.start else ""
+def _start_hash(training: Training) -> str:
+    return sha256(Path(training.start)) if training.start else ""
 
 
-def batches(pixels: Pixels, options: TrainingOptions, first: int) -> Iterator[tuple[Image, Image]]:
+def batches(pixels: Pixels, training: Training, first: int) -> Iterator[tuple[Image, Image]]:
     """The crops of step `first` and after; the next are cut while the network learns from these."""
 
     def cut(step: int) -> tuple[Image, Image]:
-        return crops(pixels, batch=options.batch, patch=options.patch, seed=options.seed, step=step)
+        return crops(pixels, batch=training.batch, patch=training.patch, seed=training.seed, step=step)
 
-    steps = bar(range(first, options.steps), "train", unit="step")
+    steps = bar(range(first, training.steps), "train", unit="step")
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(cut, first)
         for step in steps:

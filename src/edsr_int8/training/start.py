@@ -8,22 +8,25 @@ from edsr_int8.checkpoints.match import tensor_names
 from edsr_int8.checkpoints.read import read_state_dict
 from edsr_int8.checkpoints.sources import SOURCES
 from edsr_int8.errors import InputError
-from edsr_int8.models.description import Description
 from edsr_int8.training.branches import Branches, by_scale
+from edsr_int8.training.schedule import Training
 from edsr_int8.training.state import Weights
 
 TRUNK = ("head.", "body.", "body_end.")
 
 
-def start_from(path: Path, source: str, description: Description, branches: Branches) -> None:
-    """Load every tensor of the checkpoint that fits in name and shape; the others stay random.
+def start_from(training: Training, branches: Branches) -> None:
+    """Load the tensors of checkpoint `training.start` that fit in name and shape; the others stay random.
 
     So x3 and x4 begin from x2's trunk, as in EDSR-PyTorch (src/model/edsr.py, load_state_dict). InputError
     where the trunk does not fit.
     """
+    path = Path(training.start)
     foreign = read_state_dict(path)
     for scale, own in by_scale(branches.state_dict()):
-        names = tensor_names(replace(description, scale=scale), SOURCES[source].foreign_name)
+        names = tensor_names(
+            replace(training.description, scale=scale), SOURCES[training.source].foreign_name
+        )
         branches.of(scale).load_state_dict(_fitting(foreign, own, names, path), strict=False)
 
 

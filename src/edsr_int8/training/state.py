@@ -16,8 +16,8 @@ Weights = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Point:
-    """Of the curve: what a validation found."""
+class TrainingPoint:
+    """One validation: a point of the training curve."""
 
     step: int
     loss: float  # mean since the point before, grey levels
@@ -34,7 +34,7 @@ class State:
     average: Weights  # exponential moving average of the weights
     optimizer: dict[str, Any]
     best: Weights = field(default_factory=dict)  # the average with the highest validation PSNR
-    curve: list[Point] = field(default_factory=list)
+    curve: list[TrainingPoint] = field(default_factory=list)
 
     def best_psnr_db(self) -> float:
         return max((point.val_psnr_db for point in self.curve), default=float("-inf"))
@@ -59,4 +59,4 @@ def load(run: Any, path: Path) -> State | None:
         raise InputError(f"{path}: a damaged checkpoint; delete it to train from the start") from None
     if not isinstance(kept, dict) or kept.get("run") != run:
         return None
-    return State(**kept["state"] | {"curve": [Point(*point) for point in kept["state"]["curve"]]})
+    return State(**kept["state"] | {"curve": [TrainingPoint(*point) for point in kept["state"]["curve"]]})
