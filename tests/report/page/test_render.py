@@ -168,5 +168,5 @@ def test_what_explains_the_loss_stands_on_the_page(models, scores, timings, crop
     text = Reader(html).text
     assert "most from sum, its output: 50.0 %" in text and "Tuning" in text
     assert "int8 keeps −25.00 to 50.00" in html and 'x1="25.0%"' in html
-    settings["int8"] = replace(settings["int8"], mix=True)  # then these are other tensors
+    settings["int8"] = replace(settings["int8"], channel_transform=True)  # then these are other tensors
     assert "int8 keeps" not in page.render(models, scores, timings, crops, settings, analyses)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
 from edsr_int8.metrics.protocols import PROTOCOLS
 from edsr_int8.pipeline.params import REFERENCE_PRECISION, Model
@@ -73,7 +74,13 @@ def _template() -> jinja2.Template:
     )
     environment.filters |= {"fixed": fixed, "key": build_key}
     environment.tests["mixed"] = is_mixed
-    return environment.from_string(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
+    # Style and script stand in the page itself, so that the file works from disk and without a network.
+    environment.globals |= {"style": Markup(_source("page.css")), "script": Markup(_source("page.js"))}
+    return environment.from_string(_source("page.html"))
+
+
+def _source(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def fixed(value: float | None, digits: int) -> str:
