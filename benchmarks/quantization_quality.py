@@ -33,6 +33,7 @@ from edsr_int8.data.degrade.bicubic import reduce
 from edsr_int8.data.images import read_rgb
 from edsr_int8.metrics.protocols import PROTOCOLS, scored_pixels
 from edsr_int8.metrics.psnr import psnr_db
+from edsr_int8.onnx_session import session_options
 from edsr_int8.pipeline.params import Precision, load
 from edsr_int8.quantization.algorithms.gptq import round_network
 from edsr_int8.quantization.analysis.losses import write_losses
@@ -41,7 +42,6 @@ from edsr_int8.quantization.analysis.sensitivity import measure_losses
 from edsr_int8.quantization.calibration.observe import observe
 from edsr_int8.quantization.passes import prepare
 from edsr_int8.quantization.quantize import quantize
-from edsr_int8.targets.runtimes.onnxruntime import session_options
 
 SCALE = 2
 PRESET = ROOT / "presets/quality.yaml"

@@ -28,10 +28,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from edsr_int8.machine import cores, machine
 from edsr_int8.models.complexity import macs_per_pixel
 from edsr_int8.models.description import Description
 from edsr_int8.progress import bar
-from edsr_int8.targets.base import TargetRow, Unavailable, cores, machine, open_target
+from edsr_int8.targets.base import TargetRow, Unavailable, open_target
 from edsr_int8.targets.execution.upscale import require
 
 GEMM = 2048

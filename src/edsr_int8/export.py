@@ -17,6 +17,7 @@ from edsr_int8.checkpoints.facts import NetworkFacts
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic, write_json
 from edsr_int8.onnx_graph import OPSET, rebuild, uint8_graph
+from edsr_int8.onnx_session import session_options
 
 TOLERANCE = 1e-3  # grey levels, float graph against torch
 
@@ -66,9 +67,9 @@ def save(model: ModelProto, path: Path) -> None:
 
 def run(model: ModelProto, image: np.ndarray) -> np.ndarray:
     """One NCHW array through the graph in onnxruntime, on the CPU."""
-    options = ort.SessionOptions()
-    options.log_severity_level = 3  # errors only
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(
+        model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
+    )
     output: np.ndarray = session.run(["output"], {"image": image})[0]
     return output
 

@@ -14,9 +14,9 @@ from edsr_int8.data.images import read_rgb, write_png
 from edsr_int8.errors import InputError
 from edsr_int8.files import read_json
 from edsr_int8.metrics.psnr import psnr_db
+from edsr_int8.onnx_session import session_options
 from edsr_int8.quantization.calibration.observe import observe
 from edsr_int8.quantization.quantize import quantize
-from edsr_int8.targets.runtimes.onnxruntime import session_options
 
 Graphs = Callable[[str], Path]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edsr_int8.targets.base import saturates
+from edsr_int8.machine import saturates
 
 
 def need_openvino_int8() -> None:

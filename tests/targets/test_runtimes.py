@@ -7,8 +7,8 @@ import pytest
 from tiny_build import Tiny, photograph
 from tiny_qdq import write_edsr
 
+from edsr_int8 import machine
 from edsr_int8.errors import InputError
-from edsr_int8.targets import base
 from edsr_int8.targets.base import TargetRow, Unavailable, open_target
 from edsr_int8.targets.execution.upscale import open_build
 
@@ -144,13 +144,13 @@ def test_a_cpu_whose_int8_sums_overflow_is_refused_or_made_safe(
     write_edsr(tmp_path / "model.onnx")
     image = photograph(20, 30)
     exact = open_build(target("integer"), tmp_path / "model.onnx")(image)
-    monkeypatch.setattr(base, "_cpuinfo", lambda: "flags : avx2 fma")
+    monkeypatch.setattr(machine, "_cpuinfo", lambda: "flags : avx2 fma")
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
-    assert base.saturates()
+    assert machine.saturates()
     assert np.array_equal(open_build(target("onnxruntime"), tmp_path / "model.onnx")(image), exact)
     for device in ("", "CPU", "AUTO", "AUTO:CPU", "AUTO:-GPU", "HETERO:GPU,CPU", "MULTI:CPU(2)"):
         with pytest.raises(Unavailable, match=r"16 bits on this CPU, which has no VNNI.*; use onnxruntime"):
             open_build(target("openvino", device), tmp_path / "model.onnx")
     assert "int8" in target("openvino", "AUTO:GPU").capabilities.dtypes
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
-    assert not base.saturates()
+    assert not machine.saturates()

@@ -1,8 +1,6 @@
 """What a target is: something that loads an ONNX build and runs it, or says in one line why it cannot."""
 
 import importlib
-import os
-import platform
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol, get_args
@@ -21,13 +19,6 @@ MODULES = {
     "torch": "runtimes.torch",
     "vacc": "vacc.target",
 }
-
-# Instructions that change what a runtime computes, not just how fast: int8 dot products without
-# saturating halves (VNNI), bf16 in place of f32, matrix tiles.
-CPU_FLAGS = ("amx_bf16", "amx_int8", "avx2", "avx512_bf16", "avx512_vnni", "avx512f", "avx_vnni", "i8mm")
-VNNI = {"avx512_vnni", "avx_vnni"}
-X86_64 = ("x86_64", "AMD64")
-
 
 MOST_THREADS = 1024  # runtimes accept many more and crash
 Rounding = Literal["", "fixed_point", "fused", "fixed_point+fused"]
@@ -111,36 +102,3 @@ def check_row(row: TargetRow) -> None:
 def one_line(error: BaseException) -> str:
     """A runtime's own error text, which runs over many lines, as one."""
     return " ".join(str(error).split())[:300] or type(error).__name__
-
-
-def processor() -> dict[str, Any]:
-    """The CPU's architecture and those of its instructions that change int8 or float results."""
-    found = set(_cpuinfo().split())
-    return {"architecture": platform.machine(), "instructions": [f for f in CPU_FLAGS if f in found]}
-
-
-def saturates() -> bool:
-    """Whether int8 kernels here may add two products in 16 bits, which overflows: x86-64 without VNNI."""
-    facts = processor()
-    return facts["architecture"] in X86_64 and not VNNI & set(facts["instructions"])
-
-
-def machine() -> str:
-    """The CPU's name and the cores that this process may use."""
-    names = [line.split(":")[1].strip() for line in _cpuinfo().splitlines() if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {cores()} cores"
-
-
-def cores() -> int:
-    """Cores that this process may use, which in a container are fewer than the machine's."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # no Linux
-        return os.cpu_count() or 1
-
-
-def _cpuinfo() -> str:
-    try:
-        return Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:  # no Linux
-        return ""

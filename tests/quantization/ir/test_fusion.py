@@ -12,9 +12,9 @@ from needs import need_openvino_int8
 from tiny_build import photograph
 
 from edsr_int8.data.images import write_png
+from edsr_int8.onnx_session import session_options
 from edsr_int8.quantization.calibration.observe import observe
 from edsr_int8.quantization.quantize import quantize
-from edsr_int8.targets.runtimes.onnxruntime import session_options
 
 BLOCKS = 2
 CONVOLUTIONS = 1 + 2 * BLOCKS + 1 + 2 + 1  # head, blocks, body_end, two up-sampling steps, tail

@@ -12,7 +12,7 @@ import torch
 from needs import need_openvino_int8
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from edsr_int8.targets.runtimes.onnxruntime import session_options
+from edsr_int8.onnx_session import session_options
 
 Graphs = Callable[[str], Path]
 NAMES = ["x1", "x4", "direct", "mdsr"]

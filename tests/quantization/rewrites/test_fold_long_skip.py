@@ -14,6 +14,7 @@ from reference import nchw, output
 from edsr_int8.data.images import write_png
 from edsr_int8.errors import InputError
 from edsr_int8.files import read_json
+from edsr_int8.onnx_session import session_options
 from edsr_int8.quantization import state as tuned
 from edsr_int8.quantization.algorithms.gptq import gptq, round_network
 from edsr_int8.quantization.analysis.mixed_precision import conv_macs, floats_of, rounded, within_budget
@@ -45,7 +46,6 @@ from edsr_int8.quantization.rewrites.fold_long_skip import (
 )
 from edsr_int8.quantization.simulation.quantsim import Simulation
 from edsr_int8.targets.base import TargetRow, open_target
-from edsr_int8.targets.runtimes.onnxruntime import session_options
 
 Networks = Callable[[str], Network]
 Grids = Callable[[str], dict[str, Grid]]

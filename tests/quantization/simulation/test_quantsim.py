@@ -10,6 +10,7 @@ import torch
 from onnx import ModelProto
 
 from edsr_int8.data.images import write_png
+from edsr_int8.onnx_session import session_options
 from edsr_int8.quantization.calibration.observe import observe_network
 from edsr_int8.quantization.calibration.quantization_parameters import shared_grids
 from edsr_int8.quantization.calibration.range_estimators import Grid, choose_all, grid
@@ -19,7 +20,6 @@ from edsr_int8.quantization.quantize import all_grids
 from edsr_int8.quantization.recipe import MODEL_CARD
 from edsr_int8.quantization.rewrites.fold import fold
 from edsr_int8.quantization.simulation.quantsim import Simulation
-from edsr_int8.targets.runtimes.onnxruntime import session_options
 
 Networks = Callable[[str], Network]
 Grids = Callable[[str], dict[str, Grid]]

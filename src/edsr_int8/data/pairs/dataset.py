@@ -1,6 +1,5 @@
 """A row of `datasets` made into the canonical set that `read_pairs` reads: every image an 8-bit RGB PNG."""
 
-import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +12,10 @@ from edsr_int8.data.images import Image, is_rgb_png, read_rgb, write_png
 from edsr_int8.data.pairs.matching import Found, find_pairs
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic_folder, link
+from edsr_int8.machine import cores
 from edsr_int8.progress import bar
 
-WORKERS = min(8, os.cpu_count() or 1)  # each holds a few copies of one image
+WORKERS = min(8, cores())  # each holds a few copies of one image
 WRITABLE = 0o222
 
 

@@ -7,15 +7,13 @@ looked at and let go.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 import numpy as np
 import onnxruntime as ort
 
+from edsr_int8.onnx_session import session_options
 from edsr_int8.quantization.ir.float_onnx import float_model
 from edsr_int8.quantization.ir.layers import IMAGE, Join, Layer, Shuffle, Sum
-
-SAME_AS_REQUESTED = 1  # onnxruntime's arena by default doubles instead
 
 
 @dataclass(frozen=True)
@@ -66,21 +64,8 @@ class Forward:
 
 
 def _session(piece: Piece, threads: int) -> ort.InferenceSession:
-    _share_arena()
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors only
-    options.enable_mem_pattern = False  # shapes change from image to image
-    options.add_session_config_entry("session.use_env_allocators", "1")
+    options = session_options(threads)
     # Between two pieces a spinning thread would take the time of those that count.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     model = float_model(piece.layers, piece.inputs, piece.outputs)
     return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-
-
-@cache
-def _share_arena() -> None:
-    """One pool of memory for the sessions of all pieces: each would keep its own high-water mark for good."""
-    cpu = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
-    growth = ort.OrtArenaCfg({"arena_extend_strategy": SAME_AS_REQUESTED})
-    ort.create_and_register_allocator(cpu, growth)

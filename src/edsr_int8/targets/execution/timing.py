@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from edsr_int8.machine import cores, machine
 from edsr_int8.progress import bar
-from edsr_int8.targets.base import Target, TargetRow, Unavailable, cores, machine, open_target
+from edsr_int8.targets.base import Target, TargetRow, Unavailable, open_target
 from edsr_int8.targets.execution.upscale import open_build
 
 

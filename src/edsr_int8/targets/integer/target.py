@@ -14,7 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from edsr_int8.targets.base import Capabilities, Runner, TargetRow, cores
+from edsr_int8.machine import cores
+from edsr_int8.targets.base import Capabilities, Runner, TargetRow
 from edsr_int8.tiling import MIB
 
 CAPABILITIES = Capabilities(

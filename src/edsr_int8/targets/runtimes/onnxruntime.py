@@ -1,6 +1,5 @@
 """onnxruntime, with any of its execution providers."""
 
-import functools
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -10,23 +9,12 @@ import numpy as np
 import onnxruntime
 
 from edsr_int8.errors import InputError
-from edsr_int8.targets.base import (
-    Capabilities,
-    Runner,
-    TargetRow,
-    Unavailable,
-    cores,
-    one_line,
-    processor,
-    saturates,
-)
+from edsr_int8.machine import processor
+from edsr_int8.onnx_session import session_options
+from edsr_int8.targets.base import Capabilities, Runner, TargetRow, Unavailable, one_line
 from edsr_int8.tiling import MIB
 
 DEFAULT_PROVIDERS = {"onnxruntime": "CPUExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
-SAME_AS_REQUESTED = 1  # arena_extend_strategy
-FATAL = 4  # log severity: errors come as exceptions, so the log need not repeat them
-
-
 CAPABILITIES = Capabilities(
     dtypes=("float32", "int8", "mixed"),
     dynamic_shape=True,
@@ -83,43 +71,6 @@ class OnnxRuntime:
                 "install the build that has it (for NVIDIA: onnxruntime-gpu, and for TensorRT: tensorrt)"
             )
         raise InputError(f"provider: onnxruntime knows no {self._provider!r}; here are {', '.join(here)}")
-
-
-def session_options(
-    threads: int = 0, height: int | None = None, width: int | None = None
-) -> onnxruntime.SessionOptions:
-    """`threads` 0: all cores. Height and width, where they are known, of every image to come."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or cores()
-    options.inter_op_num_threads = 1
-    options.use_deterministic_compute = True
-    options.log_severity_level = FATAL
-    # Memory: 3,250 bytes a pixel instead of 7,000 (EDSR f64 x2, float) at the same speed.
-    _share_exact_arena()
-    options.enable_mem_pattern = False
-    options.add_session_config_entry("session.use_env_allocators", "1")
-    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    if saturates():  # wrong, not just different; elsewhere the option makes kernels three times slower
-        options.add_session_config_entry("session.x64quantprecision", "1")
-    if height and width:
-        options.add_free_dimension_override_by_name("height", height)
-        options.add_free_dimension_override_by_name("width", width)
-    return options
-
-
-@functools.cache  # the process has one environment
-def _share_exact_arena() -> None:
-    """Have the CPU arena grow by what is asked for, not to the next power of two."""
-    memory = onnxruntime.OrtMemoryInfo(
-        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
-    )
-    settings = {
-        "max_mem": 0,
-        "arena_extend_strategy": SAME_AS_REQUESTED,
-        "initial_chunk_size_bytes": -1,
-        "max_dead_bytes_per_chunk": -1,
-    }
-    onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg(settings))
 
 
 def _runner(session: onnxruntime.InferenceSession) -> Runner:

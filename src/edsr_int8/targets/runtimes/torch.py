@@ -10,15 +10,8 @@ import torch
 from onnx import NodeProto, TensorProto
 from torch.nn import functional
 
-from edsr_int8.targets.base import (
-    Capabilities,
-    Runner,
-    TargetRow,
-    Unavailable,
-    cores,
-    one_line,
-    processor,
-)
+from edsr_int8.machine import cores, processor
+from edsr_int8.targets.base import Capabilities, Runner, TargetRow, Unavailable, one_line
 from edsr_int8.targets.onnx_interpreter import Walk, checked_runner, convolution
 from edsr_int8.tiling import MIB
 
