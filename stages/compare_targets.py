@@ -3,7 +3,7 @@
 from edsr_int8.files import write_json
 from edsr_int8.metrics.conformance import agreement
 from edsr_int8.pipeline import layout
-from edsr_int8.pipeline.params import Params
+from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
 
 EXACT = "integer"  # the runtime that the others are compared with

@@ -5,7 +5,7 @@ from pathlib import Path
 from edsr_int8.checkpoints.convert import convert as convert_checkpoint
 from edsr_int8.errors import InputError
 from edsr_int8.pipeline import layout
-from edsr_int8.pipeline.params import Params, row
+from edsr_int8.pipeline.rows import Params, row
 from edsr_int8.pipeline.run import run
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edsr_int8.data.pairs.dataset import make_dataset
 from edsr_int8.pipeline import layout
-from edsr_int8.pipeline.params import Params, row
+from edsr_int8.pipeline.rows import Params, row
 from edsr_int8.pipeline.run import run
 
 

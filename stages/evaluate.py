@@ -5,7 +5,7 @@ from edsr_int8.files import read_json, write_json
 from edsr_int8.metrics.fid.distance import distance
 from edsr_int8.metrics.scores import build_facts, fp32_outputs, score_build
 from edsr_int8.pipeline import layout
-from edsr_int8.pipeline.params import NATIVE_SHAPE, REFERENCE_PRECISION, REFERENCE_TARGET, Params, row
+from edsr_int8.pipeline.rows import NATIVE_SHAPE, REFERENCE_PRECISION, REFERENCE_TARGET, Params, row
 from edsr_int8.pipeline.run import run
 
 
@@ -21,7 +21,9 @@ def evaluate(params: Params, model: str, precision: str, target: str) -> None:
         far = distance(read_json(layout.fid_probe()))
         scores = score_build(layout.images(model), outputs, fp32, out, distance=far, **named)
     facts = build_facts(
-        read_facts(layout.checkpoint(model)), layout.onnx(model, precision), wanted.shape or NATIVE_SHAPE
+        read_facts(layout.checkpoint(model)),
+        layout.onnx(model, precision),
+        wanted.fixed_shape or NATIVE_SHAPE,
     )
     names = {"model": model, "precision": precision, "target": target, "status": status}
     ranges = read_json(layout.ranges(model, precision))

@@ -4,7 +4,7 @@ from skimage.data import astronaut
 
 from edsr_int8.export import export as export_network
 from edsr_int8.pipeline import layout
-from edsr_int8.pipeline.params import Params
+from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
 
 CROP = (slice(0, 96), slice(180, 284))  # face and background, height and width unequal

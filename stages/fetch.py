@@ -3,7 +3,7 @@
 from edsr_int8.data.download.fetch import fetch as fetch_file
 from edsr_int8.errors import InputError
 from edsr_int8.pipeline import layout
-from edsr_int8.pipeline.params import Params, row
+from edsr_int8.pipeline.rows import Params, row
 from edsr_int8.pipeline.run import run
 
 

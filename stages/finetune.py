@@ -3,7 +3,7 @@
 from edsr_int8.errors import InputError
 from edsr_int8.files import link
 from edsr_int8.pipeline import layout
-from edsr_int8.pipeline.params import Params, row
+from edsr_int8.pipeline.rows import Params, row
 from edsr_int8.pipeline.run import run
 from edsr_int8.quantization.analysis.curves import write_curve
 from edsr_int8.quantization.analysis.mixed_precision import floats_of

@@ -1,7 +1,7 @@
 """build/rounded/<model>.npz: the weights on their int8 grids, for the precision rows that ask for no more."""
 
 from edsr_int8.pipeline import layout
-from edsr_int8.pipeline.params import Params
+from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
 from edsr_int8.quantization.algorithms.gptq import round_network
 

@@ -5,7 +5,7 @@ from functools import partial
 from edsr_int8.checkpoints.facts import read_facts
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.open_target import open_row
-from edsr_int8.pipeline.params import Params, row
+from edsr_int8.pipeline.rows import Params, row
 from edsr_int8.pipeline.run import run
 from edsr_int8.targets.execution.infer import infer as infer_images
 from edsr_int8.targets.execution.infer import with_status

@@ -3,7 +3,7 @@
 from edsr_int8.data.pairs.select import select_calibration, select_pairs
 from edsr_int8.metrics.fixed_shape import write_card_pairs
 from edsr_int8.pipeline import layout
-from edsr_int8.pipeline.params import Params, row
+from edsr_int8.pipeline.rows import Params, row
 from edsr_int8.pipeline.run import run
 
 
@@ -14,9 +14,9 @@ def model_images(params: Params, model: str) -> None:
     )
     for name in wanted.evaluation:
         select_pairs(layout.dataset(name), out / "evaluation" / name)
-        if wanted.shape and "card" in wanted.protocols:
+        if wanted.fixed_shape and "card" in wanted.protocols:
             source, target = layout.dataset(name), out / "card" / name
-            write_card_pairs(source, target, shape=wanted.shape, scale=wanted.scale)
+            write_card_pairs(source, target, shape=wanted.fixed_shape, scale=wanted.scale)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The float graph over the calibration images -> build/histograms/<model>.npz, of every activation."""
 
 from edsr_int8.pipeline import layout
-from edsr_int8.pipeline.params import Params
+from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
 from edsr_int8.quantization.calibration.observe import observe as observe_images
 

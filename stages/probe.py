@@ -10,7 +10,7 @@ from edsr_int8.metrics.fid.weights import find_weights
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.code_hashes import code
 from edsr_int8.pipeline.open_target import open_row
-from edsr_int8.pipeline.params import Params
+from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
 
 

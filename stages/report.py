@@ -4,7 +4,7 @@ from itertools import product
 
 from edsr_int8.files import read_json
 from edsr_int8.pipeline import layout
-from edsr_int8.pipeline.params import Params
+from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
 from edsr_int8.report.page.analysis import read_analysis
 from edsr_int8.report.write import write_report

@@ -2,7 +2,7 @@
 
 from edsr_int8.data.sample import make_sample
 from edsr_int8.pipeline import layout
-from edsr_int8.pipeline.params import Params
+from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
 
 

@@ -1,7 +1,7 @@
 """build/sensitivity/<model>.csv: where the int8 loss comes from, tensor by tensor and layer by layer."""
 
 from edsr_int8.pipeline import layout
-from edsr_int8.pipeline.params import Params
+from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
 from edsr_int8.quantization.analysis.losses import write_losses
 from edsr_int8.quantization.analysis.sensitivity import measure_losses

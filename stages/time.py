@@ -3,13 +3,13 @@
 from edsr_int8.files import write_json
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.open_target import open_row
-from edsr_int8.pipeline.params import NATIVE_SHAPE, Params, row
+from edsr_int8.pipeline.rows import NATIVE_SHAPE, Params, row
 from edsr_int8.pipeline.run import run
 from edsr_int8.targets.execution.timing import measure
 
 
 def time(params: Params, model: str, precision: str, target: str) -> None:
-    height, width = row(params.models, model, "models").shape or NATIVE_SHAPE
+    height, width = row(params.models, model, "models").fixed_shape or NATIVE_SHAPE
     onnx = layout.onnx(model, precision)
     figures = measure(open_row(params, target), onnx, height=height, width=width)
     write_json(layout.timing(model, precision, target), figures)

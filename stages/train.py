@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edsr_int8.pipeline import layout
-from edsr_int8.pipeline.params import Params, row
+from edsr_int8.pipeline.rows import Params, row
 from edsr_int8.pipeline.run import run
 from edsr_int8.training.loop import train as train_network
 from edsr_int8.training.result import write_result

@@ -2,7 +2,7 @@
 
 from edsr_int8.data.pairs.select import select_pairs
 from edsr_int8.pipeline import layout
-from edsr_int8.pipeline.params import Params, row
+from edsr_int8.pipeline.rows import Params, row
 from edsr_int8.pipeline.run import run
 
 

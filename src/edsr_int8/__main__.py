@@ -44,8 +44,8 @@ def _add_apply(commands: Any) -> None:
 
 
 def _apply(given: argparse.Namespace) -> int:
-    from edsr_int8.targets.base import MOST_THREADS, TargetRow
     from edsr_int8.targets.execution.apply import apply_image  # the other commands do not wait for it
+    from edsr_int8.targets.row import MOST_THREADS, TargetRow
 
     if not 0 <= given.threads <= MOST_THREADS:
         raise InputError(f"--threads: {given.threads} is not from 0 to {MOST_THREADS}; give 0 for all cores")

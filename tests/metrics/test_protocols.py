@@ -1,14 +1,16 @@
+from typing import get_args
+
 import numpy as np
 import pytest
 from skimage import color, data
 
 from edsr_int8.metrics.protocols import PROTOCOLS, card_inputs, luma, scored_pixels
 from edsr_int8.metrics.psnr import psnr_db
-from edsr_int8.pipeline import params
+from edsr_int8.pipeline.rows import ProtocolName
 
 
 def test_every_protocol_that_a_row_may_name_is_here():
-    assert set(PROTOCOLS) == set(params.PROTOCOLS)
+    assert set(PROTOCOLS) == set(get_args(ProtocolName))
 
 
 @pytest.mark.parametrize(

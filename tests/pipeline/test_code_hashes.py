@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edsr_int8.errors import InputError
 from edsr_int8.files import sha256
 from edsr_int8.pipeline.code_hashes import closure, code
 
@@ -39,25 +40,99 @@ def write(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
-def test_imports_in_functions_and_tables_of_modules_count(tmp_path: Path) -> None:
+def found(tmp_path: Path, text: str, **files: str) -> list[str]:
+    """The modules of edsr_int8.targets that a script runs which imports its base.py, whose source is `text`."""
+    targets = dict.fromkeys(("one", "two", "deep/three"), "") | files
     root = write(
         tmp_path,
-        {
-            "stages/go.py": "import numpy\nfrom edsr_int8 import one\n",
-            "stages/other.py": "",
-            "src/edsr_int8/__init__.py": "",
-            "src/edsr_int8/one.py": "def f():\n    from edsr_int8.deep.two import x\n",
-            "src/edsr_int8/deep/two.py": 'MODULES = {"name": "three"}\n',
-            "src/edsr_int8/deep/three.py": "import edsr_int8.one\n",
-            "src/edsr_int8/deep/four.py": "",
-        },
+        {"stages/go.py": "import edsr_int8.targets.base\n", "src/edsr_int8/targets/base.py": text}
+        | {f"src/edsr_int8/targets/{name}.py": body for name, body in targets.items()},
     )
+    above = "src/edsr_int8/targets/"
+    return [name.removeprefix(above) for name in code(Path("stages/go.py"), root) if above in name]
+
+
+def test_imports_in_functions_count(tmp_path: Path) -> None:
+    text = "def f():\n    from edsr_int8.targets.deep.three import x\n"
+    assert found(tmp_path, text) == ["base.py", "deep/three.py"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("from . import one", ["base.py", "one.py"]),
+        ("from .one import x", ["base.py", "one.py"]),
+        ("from .deep.three import x", ["base.py", "deep/three.py"]),
+        ("from ..targets import two", ["base.py", "two.py"]),
+    ],
+)
+def test_relative_imports_count(tmp_path: Path, text: str, expected: list[str]) -> None:
+    assert found(tmp_path, text) == expected
+
+
+LOAD = "import importlib\ndef f(name): importlib.import_module(f'edsr_int8.targets.{MODULES[name]}')\n"
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "MODULES = {'a': 'one', 'b': 'deep.three'}",
+        "MODULES: dict[str, str] = {'a': 'one', 'b': 'deep.three'}",
+    ],
+)
+def test_a_table_of_modules_names_what_may_be_imported(tmp_path: Path, table: str) -> None:
+    assert found(tmp_path, f"{table}\n{LOAD}") == ["base.py", "deep/three.py", "one.py"]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "MODULES = dict(a='one')",
+        "MODULES = {name: name for name in ('one', 'two')}",
+        "MODULES = {'a': 'one'}\nMODULES['b'] = 'two'",
+        "MODULES = {'a': 'one'}\nMODULES |= {'b': 'two'}",
+        "MODULES = {'a': 'one'}\nMODULES.update(b='two')",
+        "from edsr_int8.elsewhere import MODULES",
+    ],
+)
+def test_of_a_table_that_is_not_plain_every_module_of_the_package_counts(tmp_path: Path, table: str) -> None:
+    assert found(tmp_path, f"{table}\n{LOAD}") == ["base.py", "deep/three.py", "one.py", "two.py"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import importlib\n\nimportlib.import_module('edsr_int8.targets.' + name)",
+        "from importlib import import_module as bring\n\nbring(f'edsr_int8.targets.{name}')",
+        "\n\n__import__(f'edsr_int8.targets.{name}')",
+    ],
+)
+def test_an_import_by_name_is_found_whatever_it_is_called(tmp_path: Path, text: str) -> None:
+    assert found(tmp_path, text) == ["base.py", "deep/three.py", "one.py", "two.py"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import importlib\n\nimportlib.import_module(name)",
+        "import importlib\n\nimportlib.import_module(f'{name}.x')",
+        "import importlib\n\nimportlib.import_module('.one', package)",
+        "from importlib import import_module\n\nload = import_module",
+        "import importlib\n\nlist(map(importlib.import_module, names))",
+    ],
+)
+def test_an_import_whose_name_cannot_be_read_is_refused_by_file_and_line(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError, match=r"src/edsr_int8/targets/base\.py:3: .* import_module\(f'edsr_int8"):
+        found(tmp_path, text)
+
+
+def test_imports_of_other_packages_by_name_are_none_of_ours(tmp_path: Path) -> None:
+    assert found(tmp_path, "import importlib\nimportlib.import_module(f'numpy.{name}')") == ["base.py"]
+
+
+def test_data_files_beside_a_module_count_and_hashes_are_those_of_the_files(tmp_path: Path) -> None:
+    root = write(tmp_path, {"stages/go.py": "import edsr_int8.page\n", "src/edsr_int8/page/__init__.py": "",
+                            "src/edsr_int8/page/page.html": "<p>", "src/edsr_int8/other.py": ""})  # fmt: skip
     found = code(Path("stages/go.py"), root)
-    assert list(found) == [
-        "src/edsr_int8/__init__.py",
-        "src/edsr_int8/deep/three.py",
-        "src/edsr_int8/deep/two.py",
-        "src/edsr_int8/one.py",
-        "stages/go.py",
-    ]
+    assert list(found) == ["src/edsr_int8/page/__init__.py", "src/edsr_int8/page/page.html", "stages/go.py"]
     assert found["stages/go.py"] == sha256(root / "stages/go.py")

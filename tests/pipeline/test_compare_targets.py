@@ -12,15 +12,15 @@ from stages.compare_targets import compare_targets
 from edsr_int8.data.images import write_png
 from edsr_int8.files import write_json
 from edsr_int8.pipeline import layout, params
+from edsr_int8.pipeline.rows import Params
 
 GREY = {"onnxruntime": 100, "exact": 100, "other": 102}
 
 
-def load(folder: Path, **targets: str) -> params.Params:
+def load(folder: Path, **targets: str) -> Params:
     """The tiny project's rows with these targets: name -> runtime."""
     tree = tiny_params()
-    base = tree["targets"]["onnxruntime"]
-    tree["targets"] |= {name: dict(base, runtime=runtime, provider="") for name, runtime in targets.items()}
+    tree["targets"] |= {name: {"runtime": runtime} for name, runtime in targets.items()}
     YAML(typ="safe").dump(tree, folder / "params.yaml")
     return params.load(folder / "params.yaml")
 

@@ -1,3 +1,5 @@
+import re
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +8,8 @@ from ruamel.yaml import YAML
 
 from edsr_int8.errors import InputError
 from edsr_int8.pipeline import params
-from edsr_int8.pipeline.params import Params
+from edsr_int8.pipeline.rows import Params
+from edsr_int8.quantization.recipe import Finetune, Override, Statistics
 
 INTEGER = {"runtime": "integer", "threads": 0, "memory_budget_mb": 1}
 PRESET = Path(__file__).resolve().parents[2] / "presets" / "sample.yaml"
@@ -31,8 +34,8 @@ def load(tmp_path: Path, *edits: tuple[str, Any], preset: Path = PRESET) -> Para
 
 def test_values_arrive_typed(tmp_path: Path) -> None:
     rows = load(tmp_path, ("models.edsr_x2_sample.shape", [64, 48]), ("precisions.int8.percentile", 100))
-    assert rows.models["edsr_x2_sample"].shape == (64, 48)
-    assert rows.models["edsr_x1_sample"].shape is None
+    assert rows.models["edsr_x2_sample"].fixed_shape == (64, 48)
+    assert rows.models["edsr_x1_sample"].fixed_shape is None
     assert isinstance(rows.precisions["int8"].percentile, float)
     assert rows.models["edsr_x2_sample"].evaluation == ("sample_x2",)
 
@@ -46,15 +49,26 @@ def test_values_arrive_typed(tmp_path: Path) -> None:
         ("models.edsr_x2_sample.features", True, ["features", "a whole number", "True"]),
         ("models.edsr_x2_sample.features", ..., ["models.edsr_x2_sample", "missing features"]),
         ("models.edsr_x2_sample.source", "basic", ["source", "'official', 'basicsr'"]),
+        ("models.edsr_x2_sample.scale", True, ["models.edsr_x2_sample.scale", "a whole number", "True"]),
+        ("models.edsr_x2_sample.scale", 5, ["models.edsr_x2_sample.scale", "from 1 to 4"]),
         ("models.edsr_x2_sample.scale", 3, ["models.edsr_x2_sample", "sample_x2 has scale 2"]),
         ("models.edsr_x2_sample.evaluation", [], ["evaluation", "at least one"]),
         ("models.edsr_x2_sample.evaluation", ["set6"], ["evaluation", "'set6'", "sample_x2"]),
-        ("models.edsr_x2_sample.protocols", ["offical"], ["protocols[0]", "'offical'", "'official'"]),
+        (
+            "models.edsr_x2_sample.protocols",
+            ["offical"],
+            ["protocols[0]", "'offical'", "'official', 'basicsr'"],
+        ),
         ("models.edsr_x2_sample.protocols", ["card"], ["shape", "card"]),
         ("models.edsr_x2_sample.shape", [256], ["shape", "[height, width]"]),
         ("models.edsr_x1_sample.upsampler", "direct", ["models.edsr_x1_sample", "scale", "direct"]),
         ("models.edsr_x2_sample.reference", {"psnr": 34.6}, ["reference.psnr", "psnr_db"]),
-        ("models.a/b", {}, ["'a/b'", "letters, digits and _"]),
+        ("models.a/b", {}, ["models", "'a/b'", "letters, digits and _"]),
+        ("models.edsr_x2_sample.res_scale", float("nan"), ["res_scale", "a finite number"]),
+        ("models.edsr_x2_sample.shape", [256, 0], ["shape: expected native or [height, width]"]),
+        ("models.edsr_x2_sample.shape", "fixed", ["shape: expected native or [height, width]", "'fixed'"]),
+        ("models.edsr_x2_sample.weights", 3, ["weights", "text", "quotes"]),
+        ("models.edsr_x2_sample.weights", date(2001, 1, 1), ["weights", "the date 2001-01-01", "quotes"]),
         ("precisions.int8.percentile", 101, ["precisions.int8.percentile", "from 50 to 100"]),
         ("precisions.int8.percentile", "99,9", ["precisions.int8.percentile", "a number"]),
         ("precisions.int8.gptq", 1, ["precisions.int8.gptq", "true or false"]),
@@ -77,7 +91,9 @@ def test_values_arrive_typed(tmp_path: Path) -> None:
             ["targets.finetune", "choose another"],
         ),
         ("precisions.nfiles", {"dtype": "float32"}, ["precisions.nfiles", "run cache"]),
+        ("models.edsr_x2_sample.reference", {"size": 1}, ["reference.size", "run cache"]),
         ("targets.onnxruntime", ..., ["targets", "onnxruntime"]),
+        ("targets.card", {"runtime": "vacc", "threads": 2}, ["targets.card.threads", "it reads outputs"]),
         ("targets.exact", INTEGER | {"provider": "fused"}, ["targets.exact.provider", "it reads rounding"]),
         ("targets.onnxruntime.rounding", "fused", ["targets.onnxruntime.rounding", "it reads provider"]),
         ("targets.exact", INTEGER | {"rounding": "even"}, ["targets.exact.rounding", "'fixed_point+fused'"]),
@@ -85,6 +101,12 @@ def test_values_arrive_typed(tmp_path: Path) -> None:
         ("targets.onnxruntime.runtime", "tensorflow", ["runtime", "'tensorflow'"]),
         ("datasets.sample_x2.hr", "", ["datasets.sample_x2", "hr and lr"]),
         ("datasets.sample_blur.scale", 2, ["datasets.sample_blur.scale", "deblur is 1"]),
+        ("datasets.sample_x2.seed", 1, ["datasets.sample_x2.seed", "task deblur", "leave it out"]),
+        ("datasets.sample_x2.hr", "/abs/*.png", ["datasets.sample_x2.hr", "/abs/*.png", "inside path"]),
+        ("datasets.sample_x2.hr", "**x/*.png", ["datasets.sample_x2.hr", "**x/*.png"]),
+        ("datasets.sample_x2.hr", "**.png", ["datasets.sample_x2.hr", "**.png"]),
+        ("datasets.sample_x2.hr", ".", ["datasets.sample_x2.hr", "names no file"]),
+        ("datasets.sample_x2.lr", "./", ["datasets.sample_x2.lr", "names no file"]),
         ("calibration", None, ["calibration", "keys and values"]),
         ("model", {}, ["model", "did you mean models"]),
         ("fid", {"weights": "w.pth"}, ["fid", "missing sha256"]),
@@ -111,7 +133,8 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path: Path, key: str, value: A
         ("mdsr.datasets", ["div2k_train_x2", "div2k_train_x4"], ["none has scale 3", "2, 3, 4"]),
         ("mdsr.validation", ["div2k_x4"], ["mdsr.validation", "none has scale 2"]),
         ("mdsr.halve_every", -1, ["halve_every", "at least 0"]),
-        ("mdsr.learning_rate", float("inf"), ["mdsr.learning_rate", "from 0 to 1"]),
+        ("mdsr.learning_rate", float("inf"), ["mdsr.learning_rate", "a finite number"]),
+        ("mdsr.learning_rate", 2, ["mdsr.learning_rate", "from 0 to 1"]),
         ("mdsr.seed", 2**64, ["mdsr.seed", "from 0 to 4294967295"]),
     ],
 )
@@ -123,22 +146,64 @@ def test_training_row_that_does_not_fit_is_refused(
     assert all(word in str(caught.value) for word in ("params.yaml", *words)), caught.value
 
 
+RENAMED = {
+    "mix": "channel_transform",
+    "even": "equalize",
+    "bypass": "fold_long_skip",
+    "narrow": "collapse_tail",
+    "share": "unify_scales",
+    "tuning": "finetune (steps, batch) and statistics (crops, patch, seed)",
+    "float_layers": "high_precision_layers",
+    "budget": "high_precision_budget",
+    "finetune.crops": "statistics.crops",
+    "finetune.patch": "statistics.patch",
+    "finetune.seed": "statistics.seed",
+}
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_a_renamed_key_is_refused_with_its_new_name(tmp_path: Path, old: str) -> None:
+    section, _, key = old.rpartition(".")
+    edit = (f"precisions.int8.{section}", {key: 1}) if section else (f"precisions.int8.{key}", True)
+    with pytest.raises(InputError, match=re.escape(f"precisions.int8.{old}: this key is now {RENAMED[old]}")):
+        load(tmp_path, edit)
+
+
 def test_keys_of_the_int8_row_arrive(tmp_path: Path) -> None:
-    keys = {"mix": True, "even": True, "share": True, "narrow": True, "bypass": True, "gptq": True}
+    switches = ("channel_transform", "equalize", "unify_scales", "collapse_tail", "fold_long_skip", "gptq")
+    keys: dict[str, Any] = dict.fromkeys(switches, True)
     keys |= {
-        "budget": 0.1,
-        "tuning": {"steps": 30, "batch": 4},
+        "high_precision_budget": 0.1,
+        "finetune": {"steps": 30, "batch": 4},
+        "statistics": {"crops": 7},
         "overrides": [{"tensors": "head", "ranges": "search"}],
     }
     found = load(tmp_path, *((f"precisions.int8.{key}", value) for key, value in keys.items()))
     row = found.precisions["int8"]
-    assert all((row.mix, row.even, row.share, row.narrow, row.bypass, row.gptq)) and row.budget == 0.1
-    assert (row.tuning.steps, row.tuning.batch, row.overrides[0].ranges) == (30, 4, "search")
+    assert all(getattr(row, key) for key in switches) and row.high_precision_budget == 0.1
+    assert row.finetune == Finetune(30, 4) and row.statistics == Statistics(crops=7)
+    assert row.overrides == (Override("head", "search"),)
 
 
-def test_narrow_without_a_choice_of_what_stays_in_float_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"precisions\.int8: narrow .* give float_layers or budget"):
-        load(tmp_path, ("precisions.int8.collapse_tail", True))
+@pytest.mark.parametrize(
+    ("edits", "words"),
+    [
+        ({"percentile": ...}, "precisions.int8: missing percentile"),
+        ({"ranges": "minmax"}, "precisions.int8.percentile: is ignored with ranges: minmax"),
+        ({"overrides": [{"tensors": "head", "ranges": "percentile"}]}, "overrides[0]: missing percentile"),
+        (
+            {"overrides": [{"tensors": "head", "ranges": "mse", "percentile": 99}]},
+            "precisions.int8.overrides[0].percentile: is ignored with ranges: mse",
+        ),
+        ({"statistics": {"crops": 3}}, "precisions.int8.statistics: nothing in this row learns from crops"),
+        ({"finetune": {"batch": 3}}, "precisions.int8.finetune.batch: is ignored with 0 steps"),
+        ({"finetune": {"steps": 0, "batch": 3}}, "finetune.batch: is ignored with 0 steps"),
+        ({"collapse_tail": True}, "precisions.int8.collapse_tail: is for layers that stay above 8 bits"),
+    ],
+)
+def test_a_key_that_would_be_ignored_is_refused(tmp_path: Path, edits: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError, match=re.escape(words)):
+        load(tmp_path, *((f"precisions.int8.{key}", value) for key, value in edits.items()))
 
 
 def test_two_choices_of_what_stays_in_float_are_refused(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import numpy as np
 
 from edsr_int8.data.images import write_png
 from edsr_int8.pipeline import layout, params
-from edsr_int8.pipeline.params import Fid, Params
 from edsr_int8.pipeline.preflight import plan
+from edsr_int8.pipeline.rows import Fid, Params
 
 PRESETS = Path(__file__).resolve().parents[2] / "presets"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edsr_int8.pipeline.params import Model
+from edsr_int8.pipeline.rows import Model
 from edsr_int8.report.table import Key
 
 MISSING = "unavailable: openvino is not installed; pip install edsr-int8[openvino]"
@@ -16,7 +16,7 @@ def model(**facts: object) -> Model:
     row = {
         "source": "official", "network": "edsr", "features": 64, "blocks": 16, "scale": 2, "res_scale": 1.0,
         "upsampler": "pixelshuffle", "weights": "w.pt", "evaluation": ("photos",), "calibration": "c",
-        "protocols": ("official",), "shape": None,
+        "protocols": ("official",), "shape": "native",
     }  # fmt: skip
     return Model(**row | facts)  # type: ignore[arg-type]
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from edsr_int8.errors import InputError
-from edsr_int8.pipeline.params import Model
+from edsr_int8.pipeline.rows import Model
 from edsr_int8.report import table
 
 CONTRACT = (

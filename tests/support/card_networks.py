@@ -20,7 +20,7 @@ from edsr_int8.data.download.fetch import fetch
 from edsr_int8.export import export
 from edsr_int8.files import read_json, sha256
 from edsr_int8.pipeline import params
-from edsr_int8.pipeline.params import Model
+from edsr_int8.pipeline.rows import Model
 
 MODELS = params.load(Path(__file__).resolve().parents[2] / "presets" / "card.yaml").models
 PHOTOGRAPH = data.astronaut()[100:111, 180:194]

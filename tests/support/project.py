@@ -143,7 +143,8 @@ def tiny_params() -> dict[str, Any]:
         "precisions": {
             "fp32": {"dtype": "float32"},
             "int8": {
-                "dtype": "int8", "ranges": "percentile", "percentile": 99.999, "fold_long_skip": True, "gptq": True,
+                "dtype": "int8", "ranges": "percentile", "percentile": 99.999,
+                "fold_long_skip": True, "gptq": True,
             },
         },
         "targets": {

@@ -9,7 +9,7 @@ from card_networks import MODELS, Brought, bring
 
 from edsr_int8.export import TOLERANCE
 from edsr_int8.models.complexity import card_flops_g
-from edsr_int8.pipeline import params
+from edsr_int8.pipeline.rows import NATIVE_SHAPE
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +39,7 @@ def test_fetch_convert_and_export(name: str, brought: dict[str, Future[Brought]]
 @pytest.mark.parametrize("name", [name for name, row in MODELS.items() if row.reference])
 def test_figures_equal_the_cards_to_all_its_digits(name: str, brought: dict[str, Future[Brought]]) -> None:
     row, facts = MODELS[name], brought[name].result().facts
-    height, width = row.shape or params.NATIVE_SHAPE
+    height, width = row.fixed_shape or NATIVE_SHAPE
     ours = {"params_m": facts.params / 1e6, "card_flops_g": card_flops_g(facts, height, width)}
     for figure in ours.keys() & row.reference.keys():
         assert f"{ours[figure]:.3f}" == f"{row.reference[figure]:.3f}", figure

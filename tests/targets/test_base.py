@@ -16,7 +16,7 @@ from edsr_int8.targets.base import TargetRow, open_target
     ],
 )
 def test_a_key_that_the_runtime_would_ignore_is_refused(runtime: str, key: str, reads: str) -> None:
-    row = TargetRow(runtime, 1, 1024, **{key: "fused"})
+    row = TargetRow(runtime, **{key: "fused"})
     with pytest.raises(InputError, match=rf"^{key}: runtime {runtime} ignores it; .*reads {reads}"):
         open_target(row)
 

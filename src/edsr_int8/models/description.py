@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, Interval
 
 from edsr_int8.errors import InputError
 
@@ -30,7 +30,7 @@ class NetworkRow:
     network: Literal["edsr", "mdsr"]
     features: Annotated[int, Ge(1)]
     blocks: Annotated[int, Ge(1)]
-    scale: Literal[1, 2, 3, 4]
+    scale: Annotated[int, Interval(ge=1, le=4)]  # no Literal: that takes true for 1
     res_scale: Annotated[float, Ge(0)]
     upsampler: Literal["pixelshuffle", "direct", "none"]
 

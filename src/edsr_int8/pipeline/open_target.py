@@ -1,7 +1,7 @@
 """A row of `targets` -> the target itself."""
 
 from edsr_int8.errors import InputError
-from edsr_int8.pipeline.params import Params, row
+from edsr_int8.pipeline.rows import Params, row
 from edsr_int8.targets.base import Target, open_target
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from edsr_int8.data.images import image_shape
 from edsr_int8.errors import InputError
 from edsr_int8.pipeline import layout
-from edsr_int8.pipeline.params import Dataset, Params
+from edsr_int8.pipeline.rows import Dataset, Params
 
 WIDE = 256  # features of those networks that are trained with res_scale 0.1 (Lim et al. 2017, table 1)
 PNG_RATIO = 2  # bytes of a photograph's pixels over those of its PNG: DIV2K's are 1.9

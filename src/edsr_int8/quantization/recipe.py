@@ -1,11 +1,12 @@
 """A row of `precisions`: what one build of every model asks for. Read from params.yaml, passed whole."""
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
-from edsr_int8.pipeline.schema import SEED, OneOf, Within
+from annotated_types import Ge, Interval
 
-RANGE_ESTIMATORS = ("percentile", "minmax", "mse", "entropy", "search")
+RangeEstimator = Literal["percentile", "minmax", "mse", "entropy", "search"]
+Percentile = Annotated[float | None, Interval(ge=50, le=100)]  # None for the other range estimators
 
 
 @dataclass(frozen=True)
@@ -13,32 +14,32 @@ class Override:
     """Another range estimator for the tensors whose names match a pattern such as `body.*.conv1`."""
 
     tensors: str
-    ranges: Annotated[str, OneOf(*RANGE_ESTIMATORS)]
-    percentile: Annotated[float | None, Within(50, 100)] = None
+    ranges: RangeEstimator
+    percentile: Percentile = None
 
 
 @dataclass(frozen=True)
 class Statistics:
     """The crops of calibration images that rewrites, corrections and finetuning learn from."""
 
-    crops: Annotated[int, Within(1)] = 1024
-    patch: Annotated[int, Within(8)] = 32  # their height and width, pixels
-    seed: Annotated[int, SEED] = 0
+    crops: Annotated[int, Ge(1)] = 1024
+    patch: Annotated[int, Ge(8)] = 32  # their height and width, pixels
+    seed: Annotated[int, Interval(ge=0, le=2**32 - 1)] = 0
 
 
 @dataclass(frozen=True)
 class Finetune:
     """Budget of learning from the float network's output."""
 
-    steps: Annotated[int, Within(0)] = 0  # 0: none
-    batch: Annotated[int, Within(1)] = 8  # crops a step
+    steps: Annotated[int, Ge(0)] = 0  # 0: none
+    batch: Annotated[int, Ge(1)] = 8  # crops a step
 
 
 @dataclass(frozen=True)
 class Recipe:
-    dtype: Annotated[str, OneOf("float32", "int8")]
-    ranges: Annotated[str, OneOf(*RANGE_ESTIMATORS, "")] = ""
-    percentile: Annotated[float | None, Within(50, 100)] = None
+    dtype: Literal["float32", "int8"]
+    ranges: Literal[RangeEstimator, ""] = ""
+    percentile: Percentile = None
     overrides: tuple[Override, ...] = ()
     fold_long_skip: bool = False  # exact: the image led around the trunk
     collapse_tail: bool = False  # exact: the last shuffle behind the last convolution
@@ -50,7 +51,7 @@ class Recipe:
     statistics: Statistics = field(default_factory=Statistics)
     finetune: Finetune = field(default_factory=Finetune)
     high_precision_layers: tuple[str, ...] = ()  # patterns of layers that stay in float
-    high_precision_budget: Annotated[float, Within(0, 1)] = 0.0  # or: their share of all MACs
+    high_precision_budget: Annotated[float, Interval(ge=0, le=1)] = 0.0  # or: their share of all MACs
 
     @property
     def range_estimators(self) -> frozenset[str]:
@@ -63,16 +64,48 @@ class Recipe:
         return bool(self.high_precision_layers or self.high_precision_budget)
 
     @property
+    def searches(self) -> bool:
+        """Whether any tensor's range is searched by the error of the output."""
+        return "search" in self.range_estimators
+
+    @property
+    def rewrites_tensors(self) -> bool:
+        """Whether the calibrated tensors are others than the float network's."""
+        return self.channel_transform or self.equalize or self.collapse_tail
+
+    @property
     def keeps_tensors(self) -> bool:
         """Whether the build's tensors are the float network's, so that histograms of that one are theirs."""
-        rewritten = self.channel_transform or self.equalize or self.collapse_tail
-        return not rewritten and self.finetune.steps == 0
+        return not self.rewrites_tensors and self.finetune.steps == 0
 
     @property
     def learns(self) -> bool:
         """Whether it takes forward passes of its own: more than `observe` and `gptq` do for all recipes."""
-        searches = "search" in self.range_estimators
-        return not self.keeps_tensors or self.high_precision or self.bias_correction or searches
+        return not self.keeps_tensors or self.high_precision or self.bias_correction or self.searches
+
+    @property
+    def needs_crops(self) -> bool:
+        """Whether `statistics` matters: a rewrite, a correction or finetuning learns from these crops."""
+        learns_weights = bool(self.finetune.steps) or (self.gptq and self.learns)
+        return learns_weights or (
+            self.channel_transform or self.equalize or self.bias_correction or self.searches
+        )
+
+    @property
+    def needs_sensitivity(self) -> bool:
+        """Whether layers are chosen by what quantizing each of them costs."""
+        return self.high_precision_budget > 0
+
+    @property
+    def needs_gptq_weights(self) -> bool:
+        """Whether it takes the weights of the stage `gptq`, which serve all recipes that learn nothing."""
+        return self.gptq and not self.learns
+
+    @property
+    def needs_histograms(self) -> bool:
+        """Whether the float network's histograms are read: for ranges, or by one of the two stages above."""
+        own_ranges = self.dtype == "int8" and not self.rewrites_tensors
+        return own_ranges or self.needs_sensitivity or self.needs_gptq_weights
 
 
 MODEL_CARD = Recipe("int8", "percentile", 99.999)  # the model card's own ranges

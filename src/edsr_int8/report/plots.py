@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from edsr_int8.pipeline.params import REFERENCE_TARGET, Model
+from edsr_int8.pipeline.rows import REFERENCE_TARGET, Model
 from edsr_int8.report.table import Row, Scores, reference_of, score_of
 
 # Files under results/plots, each with its columns and their formats.

@@ -7,7 +7,7 @@ from typing import Any
 from edsr_int8.errors import InputError
 from edsr_int8.files import write_csv
 from edsr_int8.metrics.protocols import PROTOCOLS
-from edsr_int8.pipeline.params import REFERENCE_PRECISION, REFERENCE_TARGET, Model
+from edsr_int8.pipeline.rows import REFERENCE_PRECISION, REFERENCE_TARGET, Model
 
 Key = tuple[str, str, str]  # model, precision, target: the name of a build
 # scores.json of every build, in the order of the rows; under `agreement` how its images compare with those
@@ -103,7 +103,7 @@ def _quality_row(model: Model, scores: Scores, key: Key, dataset: str, protocol:
         "source": model.source,
         "dataset": dataset,
         "protocol": protocol,
-        "shape": shape_text(model.shape),
+        "shape": shape_text(model.fixed_shape),
         **{name: score.get(name) for name in ("images", *FIGURES, "fid_patches", "fid_skipped")},
         "psnr_drop_db": fp32["psnr_db"] - score["psnr_db"] if fp32 and score else None,
         **_agreement(scores[key], dataset, protocol),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from edsr_int8.files import write_json, write_text
-from edsr_int8.pipeline.params import Model
+from edsr_int8.pipeline.rows import Model
 from edsr_int8.quantization.recipe import Recipe
 from edsr_int8.report import plots, table
 from edsr_int8.report.page import render as page

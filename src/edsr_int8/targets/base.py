@@ -3,15 +3,14 @@
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Protocol, get_args
+from typing import Any, Protocol
 
 import numpy as np
-from annotated_types import Interval
 
-from edsr_int8.errors import InputError
+from edsr_int8.targets.row import Runtime, TargetRow, check_row
 
 # The module of each runtime, imported only when a row asks for it: a missing runtime harms no other.
-MODULES = {
+MODULES: dict[Runtime, str] = {
     "integer": "integer.target",
     "onnxruntime": "runtimes.onnxruntime",
     "openvino": "runtimes.openvino",
@@ -19,22 +18,6 @@ MODULES = {
     "torch": "runtimes.torch",
     "vacc": "vacc.target",
 }
-
-MOST_THREADS = 1024  # runtimes accept many more and crash
-Rounding = Literal["", "fixed_point", "fused", "fixed_point+fused"]
-KEYS = {"integer": "rounding", "vacc": "outputs"}  # which optional key a runtime reads, if not `provider`
-
-
-@dataclass(frozen=True)
-class TargetRow:
-    """A row of `targets` in params.yaml: a runtime and what it may use."""
-
-    runtime: Literal[tuple(MODULES)]  # type: ignore[valid-type]  # the table is the list
-    threads: Annotated[int, Interval(ge=0, le=MOST_THREADS)]  # 0: all cores
-    memory_budget_mb: Annotated[int, Interval(ge=1)]  # MiB, of the whole process
-    provider: str = ""  # execution provider or device, in the runtime's own words; '': its default
-    rounding: Rounding = ""  # of `integer`
-    outputs: str = ""  # of `vacc`: the folder that an accelerator's outputs were copied to
 
 
 @dataclass(frozen=True)
@@ -85,18 +68,6 @@ def open_target(row: TargetRow) -> Target:
     module = importlib.import_module(f"edsr_int8.targets.{MODULES[row.runtime]}")
     target: Target = module.open_target(row)
     return target
-
-
-def check_row(row: TargetRow) -> None:
-    """InputError, beginning with the key: an unknown value, or a key that the runtime would ignore."""
-    if row.runtime not in MODULES:
-        raise InputError(f"runtime: {row.runtime!r} is unknown; known are {', '.join(sorted(MODULES))}")
-    if row.rounding not in get_args(Rounding):
-        raise InputError(f"rounding: {row.rounding!r} is unknown; known are {get_args(Rounding)}")
-    own = KEYS.get(row.runtime, "provider")
-    for key in ("provider", "rounding", "outputs"):
-        if getattr(row, key) and key != own:
-            raise InputError(f"{key}: runtime {row.runtime} ignores it; leave it out (it reads {own})")
 
 
 def one_line(error: BaseException) -> str:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Interval
+from annotated_types import Ge, Interval, MinLen
 
 from edsr_int8.models.description import NetworkRow
 
@@ -13,8 +13,9 @@ from edsr_int8.models.description import NetworkRow
 class Training(NetworkRow):
     """Read from params.yaml and passed whole."""
 
-    datasets: tuple[str, ...]  # rows of `datasets`; one that is named twice is drawn twice as often
-    validation: tuple[str, ...]
+    # Rows of `datasets`; one that is named twice is drawn twice as often.
+    datasets: Annotated[tuple[str, ...], MinLen(1)]
+    validation: Annotated[tuple[str, ...], MinLen(1)]
     start: str  # checkpoint to begin from; '' for random weights, which params.yaml calls data/weights/random
     steps: Annotated[int, Ge(1)]
     batch: Annotated[int, Ge(1)]  # crops a step

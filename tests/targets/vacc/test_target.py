@@ -26,7 +26,7 @@ SHAPE = (20, 32)
 
 
 def target(outputs: str = "") -> Vacc:
-    found = open_target(TargetRow("vacc", threads=0, memory_budget_mb=1024, outputs=outputs))
+    found = open_target(TargetRow("vacc", outputs=outputs))
     assert isinstance(found, Vacc)
     return found
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from edsr_int8.data.images import image_shape
+from edsr_int8.data.pairs.patterns import check_pattern
 from edsr_int8.errors import InputError
 from edsr_int8.progress import bar
 
@@ -51,15 +52,11 @@ def _named(folder: Path, pattern: str) -> dict[Path, str]:
     """The files that `pattern` finds, and the name of each: open folders and the stem."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; put the images there, or set path to where they are")
-    parts = PurePath(pattern).parts
-    if PurePath(pattern).is_absolute() or ".." in parts or parts.count("**") > 1:
-        raise InputError(f"pattern {pattern!r}: must stay inside {folder}, with one ** at most")
-    try:
-        paths = [path for path in folder.glob(pattern) if path.is_file() and not _hidden(path, folder)]
-    except ValueError as error:
-        raise InputError(f"pattern {pattern!r}: {error}") from None
+    check_pattern(pattern)
+    paths = [path for path in folder.glob(pattern) if path.is_file() and not _hidden(path, folder)]
     if not paths:
         raise InputError(f"{folder}: no file matches {pattern!r}; correct the pattern, or path")
+    parts = PurePath(pattern).parts
     return {path: "/".join([*_open_folders(path.relative_to(folder), parts), path.stem]) for path in paths}
 
 

@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup
 
 from edsr_int8.metrics.protocols import PROTOCOLS
-from edsr_int8.pipeline.params import REFERENCE_PRECISION, Model
+from edsr_int8.pipeline.rows import REFERENCE_PRECISION, Model
 from edsr_int8.quantization.recipe import Recipe
 from edsr_int8.report import plots, table
 from edsr_int8.report.page import charts

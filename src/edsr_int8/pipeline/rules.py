@@ -1,0 +1,192 @@
+"""What the rows of params.yaml must satisfy beyond their types: each in itself, and among each other."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any, get_args
+
+from edsr_int8.data.pairs.patterns import check_pattern
+from edsr_int8.errors import InputError
+from edsr_int8.models.description import NetworkRow, check, scales
+from edsr_int8.pipeline import layout
+from edsr_int8.pipeline.rows import (
+    REFERENCE_FIGURES,
+    REFERENCE_PRECISION,
+    REFERENCE_TARGET,
+    Dataset,
+    Fid,
+    Model,
+    Params,
+)
+from edsr_int8.quantization.recipe import Override, RangeEstimator, Recipe
+from edsr_int8.targets.row import TargetRow, check_row
+from edsr_int8.training.schedule import Training
+
+
+def check_rows(params: Params, tree: Mapping[str, Any]) -> None:
+    """InputError, beginning with section and row: a contradiction, or a key that would be ignored.
+
+    `tree` is what `params` was read from: it says which keys were given.
+    """
+    _check_reserved_names(params)
+    _check_reference_rows(params)
+    for key, download in params.downloads.items():
+        _check_digest(download.sha256, f"downloads.{key}")
+    if params.fid:
+        _check_fid(params.fid)
+    for key, dataset in params.datasets.items():
+        _check_dataset(dataset, tree["datasets"][key], f"datasets.{key}")
+    for key, recipe in params.precisions.items():
+        _check_recipe(recipe, tree["precisions"][key], f"precisions.{key}")
+    for key, target in params.targets.items():
+        _check_target(target, f"targets.{key}")
+    for key, model in params.models.items():
+        _check_network(model, f"models.{key}")
+        _check_model(model, params, f"models.{key}")
+    for key, training in params.training.items():
+        _check_network(training, f"training.{key}")
+        _check_training(training, params, f"training.{key}")
+
+
+def _check_reserved_names(params: Params) -> None:
+    for name, reserved in layout.RESERVED.items():
+        if taken := [key for key in getattr(params, name) if key in reserved]:
+            raise InputError(f"{name}.{taken[0]}: the pipeline uses this name itself; choose another")
+
+
+def _check_reference_rows(params: Params) -> None:
+    fp32 = params.precisions.get(REFERENCE_PRECISION)
+    if fp32 is None or fp32.dtype != "float32":
+        raise InputError(
+            f"precisions: needs the row {REFERENCE_PRECISION}: {{dtype: float32}}, the reference of all"
+        )
+    target = params.targets.get(REFERENCE_TARGET)
+    if target is None or target.runtime != REFERENCE_TARGET:
+        raise InputError(f"targets: needs the row {REFERENCE_TARGET} with runtime: {REFERENCE_TARGET}")
+    if not params.models:
+        raise InputError("models: has no row; nothing to build")
+
+
+def _check_digest(sha256: str, where: str) -> None:
+    if not re.fullmatch(r"[0-9a-f]{8,64}", sha256):
+        raise InputError(f"{where}.sha256: expected 8 to 64 lower-case hex digits, found {sha256!r}")
+
+
+def _check_fid(fid: Fid) -> None:
+    _check_digest(fid.sha256, "fid")
+    if Path(fid.weights).is_relative_to(layout.fetched("")):
+        # A row of downloads may run after the stage that looks for this file, which would then fail.
+        raise InputError(
+            f"fid.weights: {fid.weights} is for downloads; take another folder, and list urls here"
+        )
+
+
+def _check_dataset(dataset: Dataset, given: Collection[str], where: str) -> None:
+    if not dataset.hr and not dataset.lr:
+        raise InputError(f"{where}: hr and lr are both empty; give at least one pattern")
+    for key, pattern in {"hr": dataset.hr, "lr": dataset.lr}.items():
+        try:
+            if pattern:
+                check_pattern(pattern)
+        except InputError as error:
+            raise InputError(f"{where}.{key}: {error}") from None
+    if dataset.task == "sr" or dataset.lr:
+        for key in sorted({"seed", "copies"}.intersection(given)):
+            raise InputError(
+                f"{where}.{key}: is for camera shakes, made for task deblur with lr '' only; leave it out"
+            )
+    if (dataset.task == "deblur") != (dataset.scale == 1):
+        raise InputError(
+            f"{where}.scale: found {dataset.scale} for task {dataset.task}; deblur is 1, sr is 2, 3 or 4"
+        )
+
+
+def _check_recipe(recipe: Recipe, given: Mapping[str, Any], where: str) -> None:
+    if recipe.dtype == "float32":
+        if ignored := [key for key in given if key != "dtype"]:
+            raise InputError(f"{where}.{ignored[0]}: a float32 row takes dtype only; leave it out")
+        return
+    if not recipe.ranges:
+        raise InputError(f"{where}: missing ranges; allowed: {_listed(get_args(RangeEstimator))}")
+    _check_ranges(recipe, where)
+    for index, override in enumerate(recipe.overrides):
+        _check_ranges(override, f"{where}.overrides[{index}]")
+    if "statistics" in given and not recipe.needs_crops:
+        raise InputError(f"{where}.statistics: nothing in this row learns from crops; leave it out")
+    if "batch" in given.get("finetune", {}) and not recipe.finetune.steps:
+        raise InputError(f"{where}.finetune.batch: is ignored with 0 steps; leave it out, or give steps")
+    if recipe.high_precision_layers and recipe.high_precision_budget:
+        raise InputError(
+            f"{where}: high_precision_layers and high_precision_budget both choose what stays above 8 bits; "
+            "give one"
+        )
+    if recipe.collapse_tail and not recipe.high_precision:
+        raise InputError(
+            f"{where}.collapse_tail: is for layers that stay above 8 bits; "
+            "give high_precision_layers or high_precision_budget, too"
+        )
+
+
+def _check_ranges(estimator: Recipe | Override, where: str) -> None:
+    if estimator.ranges == "percentile" and estimator.percentile is None:
+        raise InputError(f"{where}: missing percentile, which ranges: percentile needs; such as 99.999")
+    if estimator.ranges != "percentile" and estimator.percentile is not None:
+        raise InputError(
+            f"{where}.percentile: is ignored with ranges: {estimator.ranges}; leave it out, "
+            "or set ranges to percentile"
+        )
+
+
+def _check_target(target: TargetRow, where: str) -> None:
+    try:
+        check_row(target)
+    except InputError as error:
+        raise InputError(f"{where}.{error}") from None
+
+
+def _check_network(row: NetworkRow, where: str) -> None:
+    try:
+        check(row.description)
+    except InputError as error:
+        raise InputError(f"{where}.{error}") from None
+    if row.source == "basicsr" and (row.network == "mdsr" or row.upsampler == "direct"):
+        raise InputError(f"{where}.source: basicsr has no mdsr and no direct upsampler; official has")
+
+
+def _check_model(model: Model, params: Params, where: str) -> None:
+    for name in model.evaluation:
+        _check_use(params, name, (model.scale,), f"{where}.evaluation", paired=True)
+    _check_use(params, model.calibration, (model.scale,), f"{where}.calibration", paired=False)
+    if unknown := [key for key in model.reference if key not in REFERENCE_FIGURES]:
+        raise InputError(
+            f"{where}.reference.{unknown[0]}: unknown key; allowed: {_listed(REFERENCE_FIGURES)}"
+        )
+    if "card" in model.protocols and model.fixed_shape is None:
+        raise InputError(f"{where}.shape: the card protocol needs a fixed shape, [height, width]")
+
+
+def _check_training(training: Training, params: Params, where: str) -> None:
+    learnt = scales(training.description)
+    for key, names in (("datasets", training.datasets), ("validation", training.validation)):
+        for name in names:
+            _check_use(params, name, learnt, f"{where}.{key}", paired=True)
+        if missing := set(learnt) - {params.datasets[name].scale for name in names}:
+            raise InputError(f"{where}.{key}: none has scale {min(missing)}; MDSR learns {_listed(learnt)}")
+    if not training.start:
+        raise InputError(f"{where}.start: empty; {layout.RANDOM_START} begins from random weights")
+
+
+def _check_use(params: Params, name: str, allowed: Collection[int], where: str, *, paired: bool) -> None:
+    if name not in params.datasets:
+        raise InputError(f"{where}: no row {name!r} in datasets; it has {_listed(params.datasets)}")
+    dataset = params.datasets[name]
+    if dataset.scale not in allowed:
+        raise InputError(
+            f"{where}: datasets.{name} has scale {dataset.scale}, this row has scale {_listed(allowed)}"
+        )
+    if paired and not dataset.hr:
+        raise InputError(f"{where}: datasets.{name} has no hr pattern: nothing to compare with")
+
+
+def _listed(names: Iterable[object]) -> str:
+    return ", ".join(map(str, names)) or "none"
