@@ -17,9 +17,10 @@ from targets_side_by_side import build
 
 from edsr_int8.machine import machine
 from edsr_int8.models.description import Description
-from edsr_int8.targets.base import TargetRow, open_target
+from edsr_int8.targets.base import open_target
 from edsr_int8.targets.execution.build import read_build
 from edsr_int8.targets.execution.timing import measure
+from edsr_int8.targets.row import TargetRow
 from edsr_int8.tiling import MIB
 
 

@@ -32,8 +32,9 @@ from edsr_int8.machine import cores, machine
 from edsr_int8.models.complexity import macs_per_pixel
 from edsr_int8.models.description import Description
 from edsr_int8.progress import bar
-from edsr_int8.targets.base import TargetRow, Unavailable, open_target
+from edsr_int8.targets.base import Unavailable, open_target
 from edsr_int8.targets.execution.upscale import require
+from edsr_int8.targets.row import TargetRow
 
 GEMM = 2048
 NETWORKS = {

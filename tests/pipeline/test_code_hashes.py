@@ -41,7 +41,7 @@ def write(root: Path, files: dict[str, str]) -> Path:
 
 
 def found(tmp_path: Path, text: str, **files: str) -> list[str]:
-    """The modules of edsr_int8.targets that a script runs which imports its base.py, whose source is `text`."""
+    """The modules of a package that a script runs which imports its base.py, whose source is `text`."""
     targets = dict.fromkeys(("one", "two", "deep/three"), "") | files
     root = write(
         tmp_path,

@@ -3,7 +3,8 @@
 import pytest
 
 from edsr_int8.errors import InputError
-from edsr_int8.targets.base import TargetRow, open_target
+from edsr_int8.targets.base import open_target
+from edsr_int8.targets.row import TargetRow
 
 
 @pytest.mark.parametrize(

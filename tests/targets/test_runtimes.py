@@ -9,8 +9,9 @@ from tiny_qdq import write_edsr
 
 from edsr_int8 import machine
 from edsr_int8.errors import InputError
-from edsr_int8.targets.base import TargetRow, Unavailable, open_target
+from edsr_int8.targets.base import Unavailable, open_target
 from edsr_int8.targets.execution.upscale import open_build
+from edsr_int8.targets.row import TargetRow
 
 
 def target(runtime: str, provider: str = ""):

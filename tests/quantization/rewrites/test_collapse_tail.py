@@ -23,7 +23,8 @@ from edsr_int8.quantization.recipe import MODEL_CARD, Preparation, Tuning
 from edsr_int8.quantization.rewrites.collapse_tail import narrow
 from edsr_int8.quantization.rewrites.fold import fold
 from edsr_int8.quantization.simulation.quantsim import Simulation
-from edsr_int8.targets.base import TargetRow, open_target
+from edsr_int8.targets.base import open_target
+from edsr_int8.targets.row import TargetRow
 
 Networks = Callable[[str], Network]
 Graphs = Callable[[str], Path]

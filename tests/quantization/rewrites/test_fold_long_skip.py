@@ -45,7 +45,8 @@ from edsr_int8.quantization.rewrites.fold_long_skip import (
     regrid,
 )
 from edsr_int8.quantization.simulation.quantsim import Simulation
-from edsr_int8.targets.base import TargetRow, open_target
+from edsr_int8.targets.base import open_target
+from edsr_int8.targets.row import TargetRow
 
 Networks = Callable[[str], Network]
 Grids = Callable[[str], dict[str, Grid]]

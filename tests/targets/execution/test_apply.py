@@ -12,8 +12,8 @@ from tiny_qdq import write_edsr
 from edsr_int8.__main__ import main
 from edsr_int8.data.images import read_rgb
 from edsr_int8.errors import InputError
-from edsr_int8.targets.base import TargetRow
 from edsr_int8.targets.execution.apply import apply_image
+from edsr_int8.targets.row import TargetRow
 
 OPTIONS = TargetRow("onnxruntime", threads=1, memory_budget_mb=1024)
 

@@ -10,8 +10,9 @@ from tiny_build import Tiny, photograph
 from edsr_int8.data.images import read_rgb, write_png
 from edsr_int8.errors import InputError
 from edsr_int8.files import read_json
-from edsr_int8.targets.base import Runner, TargetRow, open_target
+from edsr_int8.targets.base import Runner, open_target
 from edsr_int8.targets.execution.infer import infer
+from edsr_int8.targets.row import TargetRow
 from edsr_int8.targets.runtimes import onnxruntime as ort
 
 SHAPES = {"a": (30, 41), "deep/b": (17, 64), "deep/c": (50, 20)}

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from tiny_build import Tiny
 
-from edsr_int8.targets.base import TargetRow, open_target
+from edsr_int8.targets.base import open_target
 from edsr_int8.targets.execution.timing import measure
+from edsr_int8.targets.row import TargetRow
 
 OPTIONS = TargetRow("onnxruntime", threads=1, memory_budget_mb=1024)
 

@@ -10,9 +10,10 @@ from tiny_build import photograph
 from tiny_qdq import write_edsr
 
 from edsr_int8.errors import InputError
-from edsr_int8.targets.base import TargetRow, open_target
+from edsr_int8.targets.base import open_target
 from edsr_int8.targets.execution import upscale
 from edsr_int8.targets.execution.upscale import open_build
+from edsr_int8.targets.row import TargetRow
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "integer"])

@@ -18,7 +18,8 @@ from edsr_int8.models.description import Description
 from edsr_int8.quantization.calibration.observe import observe
 from edsr_int8.quantization.quantize import quantize
 from edsr_int8.quantization.recipe import MODEL_CARD
-from edsr_int8.targets.base import Rounding, TargetRow, Unavailable, open_target
+from edsr_int8.targets.base import Unavailable, open_target
+from edsr_int8.targets.row import Rounding, TargetRow
 from edsr_int8.tiling import apply_tiled
 
 

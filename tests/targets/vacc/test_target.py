@@ -15,7 +15,8 @@ from tiny_qdq import write_edsr
 from edsr_int8.data.images import read_rgb, write_png
 from edsr_int8.errors import InputError
 from edsr_int8.models.description import Description
-from edsr_int8.targets.base import TargetRow, Unavailable, open_target
+from edsr_int8.targets.base import Unavailable, open_target
+from edsr_int8.targets.row import TargetRow
 from edsr_int8.targets.vacc.bundle.config import CardModel
 from edsr_int8.targets.vacc.bundle.inputs import CardInput, card_inputs, output_files
 from edsr_int8.targets.vacc.bundle.npz import write_npz

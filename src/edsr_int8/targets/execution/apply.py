@@ -4,8 +4,9 @@ from pathlib import Path
 
 from edsr_int8.data.images import read_rgb, write_png
 from edsr_int8.errors import InputError
-from edsr_int8.targets.base import TargetRow, Unavailable, open_target
+from edsr_int8.targets.base import Unavailable, open_target
 from edsr_int8.targets.execution.upscale import open_build
+from edsr_int8.targets.row import TargetRow
 
 
 def apply_image(model: Path, source: Path, destination: Path, row: TargetRow) -> None:

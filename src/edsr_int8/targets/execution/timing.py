@@ -13,8 +13,9 @@ import numpy as np
 
 from edsr_int8.machine import cores, machine
 from edsr_int8.progress import bar
-from edsr_int8.targets.base import Target, TargetRow, Unavailable, open_target
+from edsr_int8.targets.base import Target, Unavailable, open_target
 from edsr_int8.targets.execution.upscale import open_build
+from edsr_int8.targets.row import TargetRow
 
 
 def measure(

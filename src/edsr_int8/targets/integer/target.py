@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from edsr_int8.machine import cores
-from edsr_int8.targets.base import Capabilities, Runner, TargetRow
+from edsr_int8.targets.base import Capabilities, Runner
+from edsr_int8.targets.row import TargetRow
 from edsr_int8.tiling import MIB
 
 CAPABILITIES = Capabilities(

@@ -11,7 +11,8 @@ import onnxruntime
 from edsr_int8.errors import InputError
 from edsr_int8.machine import processor
 from edsr_int8.onnx_session import session_options
-from edsr_int8.targets.base import Capabilities, Runner, TargetRow, Unavailable, one_line
+from edsr_int8.targets.base import Capabilities, Runner, Unavailable, one_line
+from edsr_int8.targets.row import TargetRow
 from edsr_int8.tiling import MIB
 
 DEFAULT_PROVIDERS = {"onnxruntime": "CPUExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}

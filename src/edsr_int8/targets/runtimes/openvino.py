@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from edsr_int8.machine import cores, processor, saturates
-from edsr_int8.targets.base import Capabilities, Runner, TargetRow, Unavailable, one_line
+from edsr_int8.targets.base import Capabilities, Runner, Unavailable, one_line
+from edsr_int8.targets.row import TargetRow
 from edsr_int8.tiling import MIB
 
 SATURATES = (

@@ -11,8 +11,9 @@ from onnx import NodeProto, TensorProto
 from torch.nn import functional
 
 from edsr_int8.machine import cores, processor
-from edsr_int8.targets.base import Capabilities, Runner, TargetRow, Unavailable, one_line
+from edsr_int8.targets.base import Capabilities, Runner, Unavailable, one_line
 from edsr_int8.targets.onnx_interpreter import Walk, checked_runner, convolution
+from edsr_int8.targets.row import TargetRow
 from edsr_int8.tiling import MIB
 
 CASTS = {TensorProto.FLOAT: torch.float32, TensorProto.UINT8: torch.uint8}

@@ -20,8 +20,9 @@ from edsr_int8.checkpoints.facts import NetworkFacts
 from edsr_int8.data.images import image_shape, read_rgb, write_png
 from edsr_int8.models.description import Description
 from edsr_int8.progress import bar
-from edsr_int8.targets.base import Capabilities, Runner, TargetRow, Unavailable
+from edsr_int8.targets.base import Capabilities, Runner, Unavailable
 from edsr_int8.targets.execution.build import read_build
+from edsr_int8.targets.row import TargetRow
 from edsr_int8.targets.vacc.bundle.config import CONFIG, OUTPUT_KEY, PREPROCESSING, CardModel, vamp_command
 from edsr_int8.targets.vacc.bundle.inputs import CardInput, card_inputs, output_files, read_output
 from edsr_int8.targets.vacc.bundle.npz import checksum, write_npz
