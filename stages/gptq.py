@@ -3,13 +3,13 @@
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
-from edsr_int8.quantization.algorithms.gptq import round_network
+from edsr_int8.quantization.algorithms.gptq import round_for_all
 
 
 def gptq(_: Params, model: str) -> None:
     images = sorted((layout.images(model) / "calibration").rglob("*.png"))
     graph = layout.export(model) / "float.onnx"
-    round_network(graph, layout.histograms(model), images, layout.gptq(model))
+    round_for_all(graph, layout.histograms(model), images, layout.gptq(model))
 
 
 if __name__ == "__main__":

@@ -1,106 +1,166 @@
-"""All that an int8 build takes forward passes for: rewrites, ranges by the output, corrections, tuning."""
+"""From a float graph and a recipe to a quantized network: the passes of a recipe, in their order."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
-import torch
-
-from edsr_int8.quantization import state as tuned
-from edsr_int8.quantization.algorithms.bias_correction import correct_biases
-from edsr_int8.quantization.algorithms.finetune import geometric_error, targets, tune
-from edsr_int8.quantization.algorithms.gptq import gptq
-from edsr_int8.quantization.algorithms.range_search import search_ranges
-from edsr_int8.quantization.analysis.curves import CurvePoint, write_curve
+from edsr_int8.quantization.algorithms import bias_correction, finetune, gptq, range_search
+from edsr_int8.quantization.algorithms.gptq_weights import load_weights
+from edsr_int8.quantization.analysis.curves import CurvePoint
+from edsr_int8.quantization.analysis.mixed_precision import high_precision_layers
 from edsr_int8.quantization.calibration.observe import observe_network
-from edsr_int8.quantization.calibration.quantization_parameters import (
-    calibrated_grids,
-    choose_grids,
-    shared_grids,
-)
-from edsr_int8.quantization.calibration.range_estimators import Grid, method_of
-from edsr_int8.quantization.ir.layers import Network, measured, read_network
-from edsr_int8.quantization.recipe import Recipe
-from edsr_int8.quantization.rewrites.channel_transform import even_out
-from edsr_int8.quantization.rewrites.collapse_tail import narrow
+from edsr_int8.quantization.calibration.quantization_parameters import choose_grids, load_histograms
+from edsr_int8.quantization.ir.layers import Conv, Network
+from edsr_int8.quantization.ir.read_onnx import read_network
+from edsr_int8.quantization.ir.scale_groups import calibrated
+from edsr_int8.quantization.recipe import Recipe, Statistics
+from edsr_int8.quantization.rewrites import channel_transform, collapse_tail, equalize, fold_long_skip
 from edsr_int8.quantization.rewrites.fold import fold
-from edsr_int8.quantization.rewrites.fold_long_skip import bypass_trunk, joined, regrid
-from edsr_int8.quantization.simulation.channel_statistics import channel_peaks, mix
+from edsr_int8.quantization.simulation.channel_statistics import channel_moments, channel_peaks
 from edsr_int8.quantization.simulation.crops import Crops, cut_crops
-from edsr_int8.quantization.simulation.quantsim import THREADS, Simulation
+from edsr_int8.quantization.simulation.objective import geometric_error, with_float_outputs
+from edsr_int8.quantization.simulation.quantsim import Simulation
+from edsr_int8.quantization.state import QuantizedNetwork
 
-STATISTICS_CROPS = 128  # that bases and channel peaks are taken from
+REWRITE_CROPS = 128  # that channel bases and channel peaks are computed from
 
 
-def prepare(
-    float_model: Path,
-    histograms: Path,
-    images: Sequence[Path],
-    out: Path,
-    options: Recipe,
-    floats: frozenset[str] = frozenset(),
-) -> None:
-    """Write `out`/{weights.npz,grids.json} as tuned.py does, and curve.csv: what tuning gained, step by step.
+@dataclass(frozen=True)
+class Calibration:
+    """What passes learn from: the calibration images of one model, and what stages found on them."""
 
-    With `gptq`, weights learn unrounded and are rounded last; the curve's last point has them rounded.
-    Equal inputs give equal bytes on one kind of machine. InputError where there are no images.
+    float_model: Path  # ONNX
+    images: Sequence[Path]
+    histograms: Path  # of observe
+    losses: Path  # of sensitivity
+    gptq_weights: Path  # of gptq
+    statistics: Statistics
+
+    @cached_property
+    def float_network(self) -> Network:
+        """The network whose output int8 should give, folded."""
+        return fold(read_network(self.float_model))
+
+    @cached_property
+    def crops(self) -> Crops:
+        wanted = self.statistics
+        return cut_crops(self.images, count=wanted.crops, patch=wanted.patch, seed=wanted.seed)
+
+
+Pass = Callable[[QuantizedNetwork, Recipe, Calibration], QuantizedNetwork]
+
+
+def passes(recipe: Recipe) -> list[Pass]:
+    """Exact rewrites first, then ranges, then corrections, then learning; weights are rounded last."""
+    steps: list[tuple[bool, Pass]] = [
+        (recipe.collapse_tail, collapse),
+        (recipe.high_precision, choose_high_precision),
+        (recipe.fold_long_skip, fold_skip),
+        (recipe.channel_transform, transform_channels),
+        (recipe.equalize, equalize_channels),
+        (True, calibrate),
+        ("search" in recipe.range_estimators, search_ranges),
+        (recipe.bias_correction, correct_biases),
+        (recipe.finetune.steps > 0, learn),
+        (recipe.gptq, round_weights),
+    ]
+    return [step for asked, step in steps if asked]
+
+
+def run(recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
+    """The float network after every pass of `recipe`.
+
+    No forward pass unless the recipe `learns`. Equal inputs give equal values on one kind of machine.
+    InputError where a pass lacks what it needs, by the file's name.
     """
-    torch.set_num_threads(THREADS)
-    folded = fold(read_network(float_model))
-    network = narrow(folded) if options.collapse_tail else folded
-    # Else `histograms` are of other tensors.
-    observed = network is folded and not (options.channel_transform or options.equalize)
-    if options.fold_long_skip:
-        network = bypass_trunk(network, floats)
-    budget = options.statistics
-    crops = cut_crops(images, count=budget.crops, patch=budget.patch, seed=budget.seed)
-    network = _rewritten(network, crops, options)
-    grids = _grids(network, histograms if observed else None, images, options)
-    simulation = Simulation(
-        regrid(network, grids),
-        grids,
-        floats=floats,
-        shared=shared_grids(network) if options.unify_scales else {},
-    )
-    joint = joined(network)
-    if options.gptq:  # rounds them at the end; until then they learn what rounding the tensors asks of them
-        simulation.layers = frozenset()
-    elif joint:  # weights that read taps are rounded in steps of their grid, so that stays
-        simulation.freeze(joint)
-    own = [name for name in measured(network) if name not in {*simulation.shared, joint}]
-    searched = [name for name in own if method_of(name, options)[0] == "search"]
-    search_ranges(simulation, searched, crops.training[:STATISTICS_CROPS])
-    if options.bias_correction:
-        correct_biases(simulation, crops.training)
-    curve = (
-        tune(simulation, crops, options.finetune, seed=options.statistics.seed)
-        if options.finetune.steps
-        else []
-    )
-    network, grids = simulation.result()
-    if options.gptq:
-        network = gptq(network, crops.training, floats)
-        if curve:
-            rounded = Simulation(network, grids, floats=floats)
-            left = geometric_error(rounded, *targets(simulation, crops.held_out))
-            curve.append(CurvePoint(curve[-1].step, None, left))  # with the weights rounded, too
-    tuned.save(out, network, grids, sorted(floats))
-    write_curve(out / "curve.csv", curve)
+    state = QuantizedNetwork(calibration.float_network)
+    for step in passes(recipe):
+        state = step(state, recipe, calibration)
+    return with_last_point(state, calibration) if state.curve and recipe.gptq else state
 
 
-def _rewritten(network: Network, crops: Crops, options: Recipe) -> Network:
-    some = crops.training[:STATISTICS_CROPS]
-    if options.channel_transform:
-        network = mix(network, some, seed=options.statistics.seed)
-    if options.equalize:
-        network = even_out(network, channel_peaks(network, some))
-    return network
+def collapse(state: QuantizedNetwork, _: Recipe, __: Calibration) -> QuantizedNetwork:
+    return replace(state, network=collapse_tail.collapse_tail(state.network))
 
 
-def _grids(
-    network: Network, histograms: Path | None, images: Sequence[Path], options: Recipe
-) -> dict[str, Grid]:
-    """By the row's method, off `histograms`, or off new ones where there are none of these tensors."""
-    if histograms:
-        return calibrated_grids(network, histograms, options)
-    sketches = observe_network(network, measured(network), images)
-    return choose_grids(network, sketches, options)
+def choose_high_precision(
+    state: QuantizedNetwork, recipe: Recipe, calibration: Calibration
+) -> QuantizedNetwork:
+    chosen = high_precision_layers(state.network, recipe, calibration.losses)
+    return replace(state, high_precision=chosen)
+
+
+def fold_skip(state: QuantizedNetwork, _: Recipe, __: Calibration) -> QuantizedNetwork:
+    folded = fold_long_skip.fold_long_skip(state.network, state.high_precision)
+    return replace(state, network=folded)
+
+
+def transform_channels(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
+    """Every linear tensor in the channel basis in which rounding costs the output least."""
+    network, crops = state.network, calibration.crops.training[:REWRITE_CROPS]
+    bases = channel_transform.linear_bases(network)
+    read = {basis: _read(network, basis) for basis in bases}
+    names = [name for basis in bases for name in read[basis]]
+    found = channel_moments(network, names, crops, seed=recipe.statistics.seed)
+    for basis in bases:
+        moments = [found[name] for name in read[basis]]
+        matrix = channel_transform.best_transform([m.signal for m in moments], [m.gain for m in moments])
+        network = channel_transform.transform_channels(network, basis, matrix)
+    return replace(state, network=network)
+
+
+def _read(network: Network, basis: channel_transform.Basis) -> list[str]:
+    """The tensors of a basis that are read as codes: by a convolution, or by a layer outside the basis."""
+    read = {x.inputs[0] for x in network.layers if isinstance(x, Conv) or x.name not in basis}
+    return [x.name for x in network.layers if x.name in basis & read]
+
+
+def equalize_channels(state: QuantizedNetwork, _: Recipe, calibration: Calibration) -> QuantizedNetwork:
+    peaks = channel_peaks(state.network, calibration.crops.training[:REWRITE_CROPS])
+    return replace(state, network=equalize.equalize(state.network, peaks))
+
+
+def calibrate(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
+    """Grids off the histograms of `observe`, or off new ones where a rewrite changed the tensors."""
+    network = state.network
+    if _has_observed_tensors(recipe, calibration.float_network):
+        histograms = load_histograms(calibration.histograms, network)
+    else:
+        histograms = observe_network(network, calibrated(network), calibration.images)
+    rounded = recipe.gptq and not recipe.learns
+    return state.on_grids(choose_grids(network, histograms, recipe, weights_are_rounded=rounded))
+
+
+def _has_observed_tensors(recipe: Recipe, float_network: Network) -> bool:
+    if recipe.channel_transform or recipe.equalize:
+        return False
+    return not recipe.collapse_tail or collapse_tail.collapse_tail(float_network) is float_network
+
+
+def search_ranges(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
+    return range_search.search_ranges(state, calibration.float_network, recipe, calibration.crops)
+
+
+def correct_biases(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
+    return bias_correction.correct_biases(state, recipe, calibration.crops)
+
+
+def learn(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
+    return finetune.finetune(state, calibration.float_network, recipe, calibration.crops)
+
+
+def round_weights(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
+    """By GPTQ. A recipe that does not learn shares the weights that the gptq stage rounded once for all."""
+    if recipe.learns:
+        rounded = gptq.gptq(state.network, calibration.crops.training, state.high_precision)
+    else:
+        rounded = load_weights(calibration.gptq_weights, state.network)
+    return replace(state, network=rounded)
+
+
+def with_last_point(state: QuantizedNetwork, calibration: Calibration) -> QuantizedNetwork:
+    """The finetuning curve with one more point: the error after the weights were rounded."""
+    images, wanted = with_float_outputs(calibration.float_network, calibration.crops.held_out)
+    error = geometric_error(Simulation(state), images, wanted)
+    return replace(state, curve=(*state.curve, CurvePoint(state.curve[-1].step, None, error)))

@@ -1,83 +1,107 @@
-"""What `round` and `tune` hand to `quantize`: weights, and of `tune` grids and which layers stay in float."""
+"""What every pass takes and returns, and its file: build/<model>/<precision>/finetune."""
 
+import dataclasses
 import zipfile
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic, read_json, write_json
-from edsr_int8.quantization.calibration.range_estimators import Grid
-from edsr_int8.quantization.ir.layers import Conv, Network
-from edsr_int8.quantization.rewrites.fold_long_skip import bypass_trunk, reads_join, regrid
+from edsr_int8.quantization.analysis.curves import CurvePoint
+from edsr_int8.quantization.ir import layers as ir
+from edsr_int8.quantization.ir.grid import Grid
+from edsr_int8.quantization.ir.layers import Layer, Network
+from edsr_int8.quantization.rewrites.fold_long_skip import on_grids
 
-WEIGHTS, GRIDS = "weights.npz", "grids.json"
-ORIGIN = "weights_sha256"  # in the weights file: of what they were made
-DAMAGED = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)  # what reading a damaged file raises
+NETWORK, ARRAYS = "network.json", "arrays.npz"
+KINDS = {
+    kind.__name__: kind for kind in (ir.Conv, ir.Add, ir.PixelShuffle, ir.ConstantPlane, ir.Taps, ir.Concat)
+}
 
 
-def save_weights(path: Path, *networks: Network) -> None:
-    """Write weights and biases of a network, or of two forms of it; equal values give equal bytes."""
-    arrays: dict[str, np.ndarray] = {ORIGIN: np.array(networks[0].weights_sha256)}
-    for conv in (layer for network in networks for layer in network.layers if isinstance(layer, Conv)):
-        arrays |= {f"{_key(conv)}.weight": conv.weight, f"{_key(conv)}.bias": conv.bias}
-    with atomic(path) as temporary:
+@dataclass(frozen=True, eq=False)
+class QuantizedNetwork:
+    """A folded network on its way to int8.
+
+    `grids`: of the calibrated tensors; none before calibration. `high_precision`: layers that stay in float.
+    `curve`: what finetuning gained.
+    """
+
+    network: Network
+    grids: Mapping[str, Grid] = field(default_factory=dict)
+    high_precision: frozenset[str] = frozenset()
+    curve: tuple[CurvePoint, ...] = ()
+
+    def on_grids(self, grids: Mapping[str, Grid]) -> "QuantizedNetwork":
+        """The same network on other grids; weights that are written in steps of a scale follow it."""
+        return replace(self, network=on_grids(self.network, grids), grids=grids)
+
+
+def save(folder: Path, state: QuantizedNetwork) -> None:
+    """Write `folder`/network.json and arrays.npz; equal values give equal bytes."""
+    arrays: dict[str, np.ndarray] = {}
+    layers = [_plain(layer, arrays) for layer in state.network.layers]
+    with atomic(folder / ARRAYS) as temporary:
         np.savez(temporary, allow_pickle=False, **arrays)
+    grids = {name: dataclasses.asdict(grid) for name, grid in state.grids.items()}
+    tree = {
+        "layers": layers,
+        "metadata": state.network.metadata,
+        "grids": grids,
+        "high_precision": sorted(state.high_precision),
+    }
+    write_json(folder / NETWORK, tree)
 
 
-def _key(conv: Conv) -> str:
-    """The convolution that reads a join has other weights there than without."""
-    return f"{conv.name}.joined" if reads_join(conv) else conv.name
-
-
-def load_weights(path: Path, network: Network) -> Network:
-    """The folded `network` with the weights that `save_weights` wrote.
-
-    InputError: they cannot be read, or are another network's.
-    """
+def load(folder: Path, *, weights_sha256: str) -> QuantizedNetwork:
+    """What `save` wrote, without the curve. InputError: damaged, or made of other weights than stated."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if (origin := str(arrays[ORIGIN])) != network.weights_sha256:
-                raise InputError(
-                    f"{path}: is of weights {origin:.8}, not {network.weights_sha256:.8}; "
-                    "run round and tune again"
-                )
-            layers = tuple(
-                _with_weights(layer, arrays) if isinstance(layer, Conv) else layer for layer in network.layers
-            )
-    except DAMAGED as error:
-        raise InputError(f"{path}: not what round or tune writes ({error}); run it again") from None
-    return replace(network, layers=layers)
+        tree = read_json(folder / NETWORK)
+        with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
+            layers = tuple(_layer(entry, arrays) for entry in tree["layers"])
+        network = Network(layers, tree["metadata"])
+        grids = {name: Grid(**entry) for name, entry in tree["grids"].items()}
+        state = QuantizedNetwork(network, grids, frozenset(tree["high_precision"]))
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename}: not found; run the finetune stage first") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{folder}: not what finetune writes ({error}); run it again") from None
+    if network.weights_sha256 != weights_sha256:
+        raise InputError(
+            f"{folder}: is of weights {network.weights_sha256:.8}, not {weights_sha256:.8}; "
+            "run finetune again"
+        )
+    return state
 
 
-def _with_weights(conv: Conv, arrays: Mapping[str, np.ndarray]) -> Conv:
-    weight, bias = arrays[f"{_key(conv)}.weight"], arrays[f"{_key(conv)}.bias"]
-    if weight.shape != conv.weight.shape:
-        raise ValueError(f"{conv.name} is {weight.shape} there and {conv.weight.shape} in the network")
-    return replace(conv, weight=weight, bias=bias)
+def _plain(layer: Layer, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    """`layer` for JSON; its arrays go into `arrays`. Infinity, which JSON has not, is text."""
+    entry: dict[str, Any] = {"kind": type(layer).__name__}
+    for each in dataclasses.fields(layer):
+        value = getattr(layer, each.name)
+        if isinstance(value, np.ndarray):
+            arrays[f"{layer.name}.{each.name}"] = value
+        elif value is not None:
+            entry[each.name] = str(value) if value in (float("inf"), -float("inf")) else value
+    return entry
 
 
-def save(folder: Path, network: Network, grids: Mapping[str, Grid], floats: Sequence[str]) -> None:
-    """Write `folder`/weights.npz and grids.json; equal values give equal bytes."""
-    save_weights(folder / WEIGHTS, network)
-    scales = {name: {"scale": grid.scale, "zero_point": grid.zero_point} for name, grid in grids.items()}
-    write_json(folder / GRIDS, {"grids": scales, "floats": sorted(floats)})
+def _layer(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Layer:
+    kind = KINDS[entry["kind"]]
+    values: dict[str, Any] = {}
+    for each in dataclasses.fields(kind):
+        if (name := f"{entry['name']}.{each.name}") in arrays:
+            values[each.name] = arrays[name]
+        elif each.name in entry:
+            values[each.name] = _value(entry[each.name])
+    return kind(**values)
 
 
-def load(
-    folder: Path, network: Network, *, bypass: bool = False
-) -> tuple[Network, dict[str, Grid], frozenset[str]]:
-    """The folded `network` with the weights of `folder`, its grids, and the layers that stay in float.
-
-    `bypass`: whether its row asked for that.
-    """
-    try:
-        found = read_json(folder / GRIDS)
-        grids = {name: Grid(entry["scale"], entry["zero_point"]) for name, entry in found["grids"].items()}
-        floats = frozenset(found["floats"])
-        network = regrid(bypass_trunk(network, floats) if bypass else network, grids)
-    except DAMAGED as error:
-        raise InputError(f"{folder}: not what tune writes ({error}); run it again") from None
-    return load_weights(folder / WEIGHTS, network), grids, floats
+def _value(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(map(_value, value))
+    return float(value) if value in ("inf", "-inf") else value

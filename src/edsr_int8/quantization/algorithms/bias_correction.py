@@ -1,23 +1,29 @@
-"""Bias correction: what rounding does to a convolution's output on average is taken back in its bias."""
+"""Bias correction: what rounding does to a convolution's output on average is taken back in its bias.
+
+Nagel et al. 2019, section 4.2 (https://arxiv.org/abs/1906.04721).
+"""
 
 import torch
 from torch import Tensor
 
-from edsr_int8.quantization.ir.layers import Conv
-from edsr_int8.quantization.simulation.quantsim import Simulation, key
+from edsr_int8.quantization.recipe import Recipe
+from edsr_int8.quantization.simulation.crops import Crops
+from edsr_int8.quantization.simulation.quantsim import ALL, NOTHING, TENSORS, Simulation, key
+from edsr_int8.quantization.state import QuantizedNetwork
 
-LOOKED_AT = 64  # crops: at 32x32 pixels, 65,536 values for the mean of each channel
+CROPS = 64  # at 32x32 pixels, 65,536 values for the mean of each channel
 
 
 @torch.no_grad()
-def correct_biases(simulation: Simulation, crops: Tensor) -> None:
-    """Set the biases of `simulation` so that on `crops` every convolution gives its float mean per channel.
+def correct_biases(state: QuantizedNetwork, recipe: Recipe, crops: Crops) -> QuantizedNetwork:
+    """Biases with which every convolution has its float mean per channel on the training crops.
 
-    Of the rounding that is on. One pass, layer by layer: each correction sees those before it (Nagel et
-    al. 2019, section 4.2, https://arxiv.org/abs/1906.04721). Behind a Relu or a clip the mean is that of
-    the clipped values, so there the correction is a first-order one.
+    One pass, layer by layer: each correction sees those before it. After a Relu or a clip the mean is that
+    of the clipped values, so there the correction is a first-order one. Where GPTQ rounds the weights later,
+    only the rounding of tensors is corrected.
     """
-    images = crops[:LOOKED_AT].float()
+    simulation = Simulation(state, unify=recipe.unify_scales)
+    images = crops.training[:CROPS].float()
     wanted: dict[str, Tensor] = {}
 
     def note(name: str, value: Tensor) -> Tensor:
@@ -29,16 +35,12 @@ def correct_biases(simulation: Simulation, crops: Tensor) -> None:
             return value
         conv = simulation.convs[name]
         shift = wanted[name] - value.mean(dim=(0, 2, 3))
-        _shift(simulation, conv, shift)
+        simulation.biases[key(name)] += shift  # exact, as bases and gains are the identity here
         moved = value + shift.reshape(1, -1, 1, 1)
         if name in simulation.clipped:
             return moved.clamp(0, 255)
         return moved if conv.linear else moved.clamp(conv.low, conv.high)
 
-    simulation(images, exact=True, see=note)
-    simulation(images, see=correct)
-
-
-def _shift(simulation: Simulation, conv: Conv, shift: Tensor) -> None:
-    """Add `shift` to the bias, as long as bases and gains are still the identity."""
-    simulation.biases[key(conv.name)] += shift
+    simulation(images, rounding=NOTHING, see=note)
+    simulation(images, rounding=TENSORS if recipe.gptq else ALL, see=correct)
+    return simulation.result()

@@ -2,12 +2,13 @@
 
 All are learned together, end to end, for the least mean logarithm of a crop's squared error against the
 float network: its PSNR, in which a smooth crop counts as much as a busy one. Bases and gains only choose
-among equal networks; weights move by fractions of their own quantization step, so that one set of rates
+among equal networks; weights move by fractions of their own quantization step, so one set of learning rates
 serves every network.
 """
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,20 @@ from torch import Tensor
 
 from edsr_int8.progress import bar
 from edsr_int8.quantization.analysis.curves import CurvePoint
-from edsr_int8.quantization.recipe import Finetune
+from edsr_int8.quantization.ir.layers import Network
+from edsr_int8.quantization.recipe import Recipe
 from edsr_int8.quantization.simulation.crops import Crops
-from edsr_int8.quantization.simulation.quantsim import THREADS, Simulation
+from edsr_int8.quantization.simulation.objective import (
+    FLOOR,
+    geometric_error,
+    squared_errors,
+    with_float_outputs,
+)
+from edsr_int8.quantization.simulation.quantsim import ALL, TENSORS, Simulation
+from edsr_int8.quantization.state import QuantizedNetwork
 
-CHECKS = 20  # times that the held-out crops are looked at
-BATCH = 16  # of crops that are only looked at
+CHECKS = 20  # times that the held-out crops are scored
 WARMUP = 0.05  # of all steps
-FLOOR = 0.01  # grey levels squared, added to a crop's error: far under that of rounding the output
 MOMENTS = (0.9, 0.99)  # Adam's
 
 # Learning rates, at the top of the schedule.
@@ -35,66 +42,53 @@ BASIS = 2e-3
 GAIN = 2e-2  # natural logarithm
 
 
-def tune(simulation: Simulation, crops: Crops, options: Finetune, *, seed: int) -> list[CurvePoint]:
-    """Improve `simulation` in place and return the curve: `steps` of Adam, the rate falling in a cosine.
+def finetune(
+    state: QuantizedNetwork, float_network: Network, recipe: Recipe, crops: Crops
+) -> QuantizedNetwork:
+    """`recipe.finetune.steps` of Adam on `crops`, with a learning rate that falls in a cosine.
 
-    What is left is the state with the least error on the held-out crops, the one before the first step
-    included, so tuning cannot make these worse. Equal inputs give equal parameters on one kind of machine.
+    Keeps the state with the least error on the held-out crops, the one before the first step included, so
+    finetuning cannot make these worse. Where GPTQ rounds the weights afterwards, they learn unrounded.
+    Equal inputs give equal parameters on one kind of machine. The result's curve tells what was gained.
     """
-    torch.set_num_threads(THREADS)
-    training, held_out = (targets(simulation, part) for part in (crops.training, crops.held_out))
-    curve, best = [CurvePoint(0, None, geometric_error(simulation, *held_out))], _state(simulation)
+    simulation = Simulation(state, unify=recipe.unify_scales)
+    if not recipe.gptq:  # weights are rounded while they learn, so a scale inside weights stays
+        for name in state.grids:
+            if simulation.groups[name].in_weights:
+                simulation.freeze(name)
+    curve = _learn(simulation, float_network, recipe, crops)
+    return replace(simulation.result(), curve=tuple(curve))
+
+
+def _learn(simulation: Simulation, float_network: Network, recipe: Recipe, crops: Crops) -> list[CurvePoint]:
+    """Improve `simulation` in place and return the curve."""
+    steps, rounding = recipe.finetune.steps, TENSORS if recipe.gptq else ALL
+    training, held_out = (
+        with_float_outputs(float_network, part) for part in (crops.training, crops.held_out)
+    )
+    curve = [CurvePoint(0, None, geometric_error(simulation, *held_out, rounding))]
+    best = _parameters(simulation)
     adam = torch.optim.Adam(_groups(simulation), betas=MOMENTS)
     rates = [group["lr"] for group in adam.param_groups]
-    random, losses = np.random.default_rng(seed), []
-    every = max(1, math.ceil(options.steps / CHECKS))
-    for step in bar(range(1, options.steps + 1), "tune", unit="step"):
+    random, losses = np.random.default_rng(recipe.statistics.seed), []
+    every = max(1, math.ceil(steps / CHECKS))
+    for step in bar(range(1, steps + 1), "finetune", unit="step"):
         for group, rate in zip(adam.param_groups, rates, strict=True):
-            group["lr"] = rate * _schedule(step, options.steps)
-        chosen = torch.from_numpy(random.integers(0, len(training[0]), options.batch))
-        squares = _squares(simulation, *(part[chosen] for part in training))
+            group["lr"] = rate * _schedule(step, steps)
+        chosen = torch.from_numpy(random.integers(0, len(training[0]), recipe.finetune.batch))
+        squares = squared_errors(simulation, training[0][chosen], training[1][chosen], rounding)
         loss = (squares + FLOOR).log().mean()
         adam.zero_grad(set_to_none=True)
         loss.backward()
         adam.step()
         losses.append(float(loss.detach().exp()))
-        if step % every == 0 or step == options.steps:
-            point = CurvePoint(step, float(np.mean(losses)), geometric_error(simulation, *held_out))
+        if step % every == 0 or step == steps:
+            point = CurvePoint(step, float(np.mean(losses)), geometric_error(simulation, *held_out, rounding))
             if point.held_out_mse <= min(p.held_out_mse for p in curve):
-                best = _state(simulation)
+                best = _parameters(simulation)
             curve, losses = [*curve, point], []
     simulation.load_state_dict(best)
     return curve
-
-
-@torch.no_grad()
-def targets(simulation: Simulation, crops: Tensor) -> tuple[Tensor, Tensor]:
-    """float32 images, and what the network that `simulation` began with makes of them, clipped to 0..255."""
-    images, reference = crops.float(), Simulation(simulation.network, {})  # biases may be corrected by now
-    outputs = [reference(batch, exact=True).clamp(0, 255) for batch in images.split(BATCH)]
-    return images, torch.cat(outputs)
-
-
-@torch.no_grad()
-def geometric_error(simulation: Simulation, images: Tensor, wanted: Tensor) -> float:
-    """What `tune` learns to lower: of a mean over crops, one that clips would say more than all others."""
-    return float((_all_squares(simulation, images, wanted) + FLOOR).log().mean().exp())
-
-
-@torch.no_grad()
-def error(simulation: Simulation, images: Tensor, wanted: Tensor) -> float:
-    """Mean squared error over all crops, in grey levels squared."""
-    return float(_all_squares(simulation, images, wanted).mean())
-
-
-def _all_squares(simulation: Simulation, images: Tensor, wanted: Tensor) -> Tensor:
-    pairs = zip(images.split(BATCH), wanted.split(BATCH), strict=True)
-    return torch.cat([_squares(simulation, x, y) for x, y in pairs])
-
-
-def _squares(simulation: Simulation, images: Tensor, wanted: Tensor) -> Tensor:
-    """Mean squared error of each crop."""
-    return (simulation(images) - wanted).square().mean(dim=(1, 2, 3))
 
 
 def _schedule(step: int, steps: int) -> float:
@@ -103,7 +97,7 @@ def _schedule(step: int, steps: int) -> float:
 
 
 def _groups(simulation: Simulation) -> Iterable[dict[str, Any]]:
-    """Parameters by kind, each with its rate in the units that it has."""
+    """Parameters by kind, each with its learning rate in its own unit."""
     grids = {name: float(value.detach().exp()) for name, value in simulation.log_scales.items()}
     for name, weight in simulation.weights.items():
         peaks = weight.detach().abs().amax(dim=(1, 2, 3))
@@ -115,5 +109,5 @@ def _groups(simulation: Simulation) -> Iterable[dict[str, Any]]:
     yield {"params": list(simulation.log_gains.values()), "lr": GAIN}
 
 
-def _state(simulation: Simulation) -> dict[str, Tensor]:
+def _parameters(simulation: Simulation) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in simulation.state_dict().items()}

@@ -1,9 +1,9 @@
-"""Weight rounding that makes up for itself: GPTQ (Frantar et al. 2023, https://arxiv.org/abs/2210.17323).
+"""Weight rounding that compensates for itself: GPTQ (Frantar et al. 2023, https://arxiv.org/abs/2210.17323).
 
-Nearest rounding treats each weight alone. But neighbouring pixels and channels go together: in a smooth
-area the errors of a kernel's nine weights simply add up. Here weights are rounded one input at a time,
-and those not yet rounded take back what the error does to the output, by the second moments of what the
-convolution reads. It has a closed form and no gradient; only the rounding moves, by a step or so.
+Nearest rounding treats each weight alone. But neighbouring pixels and channels are correlated: in a smooth
+area the errors of a kernel's nine weights simply add up. Here weights are rounded one input at a time, and
+those not yet rounded compensate the error of the output, by the second moments of the convolution's input.
+It has a closed form and no gradient; a weight moves by a step or so.
 """
 
 import math
@@ -16,47 +16,49 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from edsr_int8.quantization.calibration.quantization_parameters import swept_grids
+from edsr_int8.quantization.algorithms.gptq_weights import save_weights
+from edsr_int8.quantization.calibration.quantization_parameters import choose_grids, load_histograms
 from edsr_int8.quantization.ir.integer_weights import LARGEST
-from edsr_int8.quantization.ir.layers import IMAGE, Conv, Network, read_network
+from edsr_int8.quantization.ir.layers import IMAGE, Conv, Network
+from edsr_int8.quantization.ir.read_onnx import read_network
 from edsr_int8.quantization.recipe import MODEL_CARD
 from edsr_int8.quantization.rewrites.fold import fold
-from edsr_int8.quantization.rewrites.fold_long_skip import bypass_trunk, reads_join, regrid
+from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip, on_grids
 from edsr_int8.quantization.simulation.crops import cut_crops
-from edsr_int8.quantization.simulation.quantsim import THREADS, Simulation
-from edsr_int8.quantization.state import save_weights
+from edsr_int8.quantization.simulation.quantsim import NOTHING, Simulation
+from edsr_int8.quantization.state import QuantizedNetwork
 
 DAMPING = 0.01  # of the mean second moment, added to each
-CROPS = 64  # looked at: at 32x32 pixels, 100 windows for each weight of a 3x3 kernel over 64 channels
+CROPS = 64  # at 32x32 pixels, 100 windows for each weight of a 3x3 kernel over 64 channels
 PATCH, SEED = 32, 0
 
 
-def round_network(float_model: Path, histograms: Path, images: Sequence[Path], out: Path) -> None:
-    """Write the folded network's weights, rounded by `gptq`, for `tuned.load_weights`.
+def round_for_all(float_model: Path, histograms: Path, images: Sequence[Path], out: Path) -> None:
+    """Write rounded weights of the folded network that serve every recipe without learning of its own.
 
-    Both as it is and bypassed, where it can be: these differ in one convolution.
+    Of the network as it is and with its long skip folded, where it has one: these two differ in one
+    convolution. `gptq_weights.load_weights` reads them. InputError where there are no images.
     """
-    torch.set_num_threads(THREADS)
     crops = cut_crops(images, count=CROPS, patch=PATCH, seed=SEED).training
     network = fold(read_network(float_model))
-    around = bypass_trunk(network)
-    if around is network:
-        save_weights(out, gptq(network, crops))
+    rounded = gptq(network, crops)
+    folded = fold_long_skip(network)
+    if folded is network:
+        save_weights(out, rounded)
         return
-    around = regrid(around, swept_grids(around, histograms, MODEL_CARD))
-    others = [x.name for x in around.layers if isinstance(x, Conv) and not reads_join(x)]
-    # In this order: of the convolutions that both have, the rounded ones stay.
-    save_weights(out, gptq(around, crops, others), gptq(network, crops))
+    grids = choose_grids(folded, load_histograms(histograms, folded), MODEL_CARD)
+    common = [x.name for x in folded.layers if any(x is y for y in network.layers)]
+    save_weights(out, rounded, gptq(on_grids(folded, grids), crops, common))
 
 
 @torch.no_grad()
-def gptq(network: Network, crops: Tensor, floats: Collection[str] = ()) -> Network:
-    """`network` with the weights of its convolutions, but those in `floats`, on their int8 grids.
+def gptq(network: Network, crops: Tensor, keep: Collection[str] = ()) -> Network:
+    """`network` with the weights of its convolutions on their int8 grids, apart from those named in `keep`.
 
-    `crops`: uint8 NCHW. The grids are those of nearest rounding, one for each output channel, so that
-    rounding to the nearest later changes nothing. One forward pass; one second moment in memory at a time.
+    `crops`: uint8 NCHW. The grids are those of nearest rounding, one for each output channel, so rounding to
+    the nearest later changes nothing. One forward pass; one second moment in memory at a time.
     """
-    convs = [x for x in network.layers if isinstance(x, Conv) and x.name not in floats]
+    convs = [x for x in network.layers if isinstance(x, Conv) and x.name not in keep]
     rounded: dict[str, np.ndarray] = {}
 
     def see(name: str, value: Tensor) -> Tensor:
@@ -68,7 +70,7 @@ def gptq(network: Network, crops: Tensor, floats: Collection[str] = ()) -> Netwo
 
     images = crops[:CROPS].float()
     see(IMAGE, images)
-    Simulation(network, {})(images, exact=True, see=see)
+    Simulation(QuantizedNetwork(network))(images, rounding=NOTHING, see=see)
     layers = [
         replace(x, weight=rounded[x.name]) if isinstance(x, Conv) and x.name in rounded else x
         for x in network.layers
@@ -79,7 +81,7 @@ def gptq(network: Network, crops: Tensor, floats: Collection[str] = ()) -> Netwo
 def second_moment(value: Tensor, kernel: tuple[int, ...]) -> Tensor:
     """Mean of x x^T over the windows x of a `kernel`'s size around each pixel of `value` (NCHW), IHW order.
 
-    Padded by zeros as the convolution pads: at an image's border a kernel's weights count one by one.
+    Zero-padded as the convolution pads.
     """
     size = value.shape[1] * math.prod(kernel)
     total = torch.zeros(size, size, dtype=torch.float64)
@@ -90,13 +92,14 @@ def second_moment(value: Tensor, kernel: tuple[int, ...]) -> Tensor:
 
 
 def on_grid(weight: Tensor, moment: Tensor) -> Tensor:
-    """`weight` (outputs x inputs) on the int8 grid of each output, for the least error of the outputs
-    over inputs of second moment `moment`. The largest weight of an output keeps its code, as the grid
-    comes from it.
+    """`weight` (outputs x inputs) on the int8 grid of each output, with the least error of the outputs.
+
+    `moment`: second moment of the inputs. The largest weight of an output keeps its code, as the grid comes
+    from it.
     """
     peak = weight.abs().amax(dim=1, keepdim=True)
     step = torch.where(peak > 0, peak / LARGEST, 1.0)
-    # Inputs with much to say first: what comes later makes up for their errors, and little is left.
+    # The strongest inputs first: those after them compensate, and at the end little is left to compensate.
     order = torch.argsort(moment.diagonal(), descending=True, stable=True)
     factor = _factor(moment[order][:, order])
     left = (weight / step)[:, order]

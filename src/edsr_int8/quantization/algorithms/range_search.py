@@ -1,28 +1,46 @@
-"""Ranges by what they do to the picture: tensor by tensor, the one with the least error of the output."""
+"""Ranges by what they do to the picture: tensor by tensor, the range with the least error of the output."""
 
 import math
-from collections.abc import Iterable
 
 import torch
 
-from edsr_int8.quantization.algorithms.finetune import error, targets
-from edsr_int8.quantization.simulation.quantsim import Simulation, key
+from edsr_int8.quantization.calibration.range_estimators import estimator_of
+from edsr_int8.quantization.ir.layers import Network
+from edsr_int8.quantization.ir.scale_groups import calibrated
+from edsr_int8.quantization.recipe import Recipe
+from edsr_int8.quantization.simulation.crops import Crops
+from edsr_int8.quantization.simulation.objective import mean_error, with_float_outputs
+from edsr_int8.quantization.simulation.quantsim import ALL, TENSORS, Simulation, key
+from edsr_int8.quantization.state import QuantizedNetwork
 
-FACTORS = tuple(2 ** (exponent / 4) for exponent in (-6, -4, -3, -2, -1, 0, 1))  # of the range in force
+FACTORS = tuple(2 ** (exponent / 4) for exponent in (-6, -4, -3, -2, -1, 0, 1))  # of the present range
+CROPS = 128
 
 
 @torch.no_grad()
-def search_ranges(simulation: Simulation, names: Iterable[str], crops: torch.Tensor) -> None:
-    """Widen or narrow the ranges of the tensors `names` in `simulation`, in turn, zero points kept.
+def search_ranges(
+    state: QuantizedNetwork, float_network: Network, recipe: Recipe, crops: Crops
+) -> QuantizedNetwork:
+    """Widen or narrow the ranges of the tensors whose estimator is `search`, in turn, zero points kept.
 
-    Every other tensor is rounded meanwhile, so a choice sees those before it. The error is against the
-    float network on `crops`; a range stays as it is where none is better.
+    All other tensors are rounded meanwhile, so a choice sees those before it. The error is against the float
+    network on the first training crops; a range stays as it is where no other is better.
     """
-    images, wanted = targets(simulation, crops)
-    for name in names:
+    simulation = Simulation(state, unify=recipe.unify_scales)
+    rounding = TENSORS if recipe.gptq else ALL
+    images, wanted = with_float_outputs(float_network, crops.training[:CROPS])
+    for name in _searched(simulation, recipe):
         log_scale = simulation.log_scales[key(name)]
         start, best = float(log_scale), (math.inf, 1.0)
         for factor in sorted(FACTORS, key=lambda f: abs(math.log(f))):  # ties: the nearest to 1
             log_scale.fill_(start + math.log(factor))
-            best = min(best, (error(simulation, images, wanted), factor), key=lambda pair: pair[0])
+            error = mean_error(simulation, images, wanted, rounding)
+            best = min(best, (error, factor), key=lambda pair: pair[0])
         log_scale.fill_(start + math.log(best[1]))
+    return simulation.result()
+
+
+def _searched(simulation: Simulation, recipe: Recipe) -> list[str]:
+    groups = simulation.groups
+    own = [name for name in calibrated(simulation.state.network) if groups[name].owner == name]
+    return [n for n in own if not groups[n].in_weights and estimator_of(n, recipe)[0] == "search"]

@@ -1,4 +1,4 @@
-"""The table of what rounding each part of a network costs its output."""
+"""The table of what rounding each tensor and each convolution costs the output: sensitivity.csv."""
 
 import csv
 from collections.abc import Iterable
@@ -51,5 +51,5 @@ def read_losses(path: Path) -> list[Loss]:
                 Loss(row["name"], row["kind"], *(float(row[f.name]) for f in fields(Loss)[2:]))
                 for row in csv.DictReader(file)
             ]
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise InputError(f"{path}: not a table of losses ({error}); run the sensitivity stage") from None

@@ -3,55 +3,56 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from edsr_int8.progress import bar
-from edsr_int8.quantization.algorithms.finetune import error, targets
 from edsr_int8.quantization.analysis.losses import Loss, decibels
-from edsr_int8.quantization.calibration.quantization_parameters import calibrated_grids
-from edsr_int8.quantization.ir.layers import read_network
+from edsr_int8.quantization.calibration.quantization_parameters import choose_grids, load_histograms
+from edsr_int8.quantization.ir.layers import Conv
+from edsr_int8.quantization.ir.read_onnx import read_network
 from edsr_int8.quantization.recipe import MODEL_CARD
 from edsr_int8.quantization.rewrites.fold import fold
 from edsr_int8.quantization.simulation.crops import cut_crops
-from edsr_int8.quantization.simulation.quantsim import THREADS, Simulation
+from edsr_int8.quantization.simulation.objective import mean_error, with_float_outputs
+from edsr_int8.quantization.simulation.quantsim import Rounding, Simulation
+from edsr_int8.quantization.state import QuantizedNetwork
 
 CROPS, PATCH, SEED = 4, 32, 0
 
 
 def measure_losses(float_model: Path, histograms: Path, images: Sequence[Path]) -> list[Loss]:
-    """The losses of int8 with the card's ranges on crops of calibration images, without labels."""
-    torch.set_num_threads(THREADS)
+    """The losses of int8 with the model card's ranges, on crops of calibration images, without labels."""
     network = fold(read_network(float_model))
-    simulation = Simulation(network, calibrated_grids(network, histograms, MODEL_CARD))
-    return sensitivity(simulation, cut_crops(images, count=CROPS, patch=PATCH, seed=SEED).training)
+    grids = choose_grids(network, load_histograms(histograms, network), MODEL_CARD)
+    crops = cut_crops(images, count=CROPS, patch=PATCH, seed=SEED)
+    return sensitivity(QuantizedNetwork(network, grids), crops.training)
 
 
-def sensitivity(simulation: Simulation, crops: Tensor) -> list[Loss]:
-    """Losses on `crops`: `all` first, then tensor by tensor and convolution by convolution in their order."""
-    images, wanted = targets(simulation, crops)
-    tensors, layers = simulation.tensors, simulation.layers
+def sensitivity(state: QuantizedNetwork, crops: Tensor) -> list[Loss]:
+    """Losses on uint8 NCHW `crops`: `all` first, then tensors and convolutions in the network's order."""
+    simulation, network = Simulation(state), state.network
+    images, wanted = with_float_outputs(network, crops)
+    tensors = frozenset(state.grids)
+    weights = frozenset(x.name for x in network.layers if isinstance(x, Conv))
 
-    def measure(on_tensors: frozenset[str], on_layers: frozenset[str]) -> float:
-        simulation.tensors, simulation.layers = on_tensors, on_layers
-        return error(simulation, images, wanted)
+    def measure(rounded_tensors: frozenset[str], rounded_weights: frozenset[str]) -> float:
+        return mean_error(simulation, images, wanted, Rounding(rounded_tensors, rounded_weights))
 
-    try:
-        total = measure(tensors, layers)
-        found = [Loss("all", "all", total, 0.0, 0.0)]
-        for name, kind in bar(list(_parts(simulation)), "sensitivity", unit="part"):
-            one, none = frozenset([name]), frozenset[str]()
-            alone = measure(one, none) if kind == "tensor" else measure(none, one)
-            without = measure(tensors - one, layers) if kind == "tensor" else measure(tensors, layers - one)
-            found.append(Loss(name, kind, alone, without, decibels(without) - decibels(total)))
-    finally:
-        simulation.tensors, simulation.layers = tensors, layers
+    total = measure(tensors, weights)
+    found = [Loss("all", "all", total, 0.0, 0.0)]
+    for name, kind in bar(list(_rounded(state)), "sensitivity", unit="rounding"):
+        one, none = frozenset([name]), frozenset[str]()
+        if kind == "tensor":
+            alone, without = measure(one, none), measure(tensors - one, weights)
+        else:
+            alone, without = measure(none, one), measure(tensors, weights - one)
+        found.append(Loss(name, kind, alone, without, decibels(without) - decibels(total)))
     return found
 
 
-def _parts(simulation: Simulation) -> Iterator[tuple[str, str]]:
-    for layer in simulation.network.layers:
-        if layer.name in simulation.tensors:
+def _rounded(state: QuantizedNetwork) -> Iterator[tuple[str, str]]:
+    for layer in state.network.layers:
+        if layer.name in state.grids:
             yield layer.name, "tensor"
-        if layer.name in simulation.layers:
+        if isinstance(layer, Conv):
             yield layer.name, "weights"

@@ -1,4 +1,4 @@
-"""Counting the values of a tensor into a sketch."""
+"""The values of a tensor, counted into a histogram."""
 
 from functools import reduce
 
@@ -12,7 +12,7 @@ from edsr_int8.quantization.calibration.histogram import BINS, Histogram
 CHUNK = 1 << 21
 
 
-def sketch(values: np.ndarray) -> Histogram:
+def count(values: np.ndarray) -> Histogram:
     """Count every value of a contiguous float32 array. ValueError where one is NaN or infinite."""
     low, high = (float(end) + 0.0 for end in (values.min(), values.max()))  # + 0.0: no negative zero
     if not np.isfinite([low, high]).all():
@@ -23,6 +23,6 @@ def sketch(values: np.ndarray) -> Histogram:
 
 
 def _count(codes: np.ndarray) -> np.ndarray:
-    # Twice as fast as np.bincount, and outside Python's lock, so that other work goes on beside it.
+    # Twice as fast as np.bincount, and without Python's lock, so that other threads go on meanwhile.
     row = np.ascontiguousarray(codes).reshape(1, -1)
     return cv2.calcHist([row], [0], None, [BINS], [0, BINS]).reshape(-1).astype(np.int64)

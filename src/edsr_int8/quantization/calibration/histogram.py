@@ -1,12 +1,12 @@
-"""Streaming histograms of float32 tensors: exact counts that add up, over bins that need no range ahead.
+"""Streaming histograms of float32 tensors: exact counts that add up, with bins that need no range in advance.
 
-A bin holds the values that share the upper 16 bits of their IEEE 754 pattern: sign, exponent and 7 bits
-of mantissa. So its width is 2^-7 of its power of two, and its middle within 2^-8 (relative) of all it
-holds, whatever the tensor's range turns out to be. The pattern is sign and magnitude: read as an integer
-it rises with the value for positive numbers and falls for negative ones; `ORDER` sorts that out when a
-sketch is read, not when values are counted. Numbers under 1.2e-38 (no normal float32) count as zero.
+A bin holds the values that share the upper 16 bits of their IEEE 754 pattern: sign, exponent and 7 bits of
+mantissa. So its width is 2^-7 of its power of two, and its centre is within 2^-8 (relative) of every value in
+it, whatever the range of the tensor turns out to be. The pattern is sign and magnitude: read as an integer,
+it rises with the value for positive numbers and falls for negative ones. `ORDER` sorts the bins when a
+histogram is read, not when values are counted. Numbers under 1.2e-38 (no normal float32) count as zero.
 
-Counts are integers, so a sum of sketches is the same to the last bit in any order.
+Counts are integers, so a sum of histograms is the same to the last bit in any order.
 """
 
 import zipfile
@@ -24,13 +24,13 @@ BINS = 1 << 16
 _CODES = np.arange(BINS, dtype=np.uint32)
 _EXPONENTS = (_CODES >> 7) & 0xFF  # 0: zero and what lies under a normal float32; 255: infinity and NaN
 _NORMAL = (_EXPONENTS > 0) & (_EXPONENTS < 255)
-_MIDDLES = np.where(_NORMAL, _CODES << 16 | 0x8000, 0).astype(np.uint32).view(np.float32).astype(np.float64)
+_CENTRES = np.where(_NORMAL, _CODES << 16 | 0x8000, 0).astype(np.uint32).view(np.float32).astype(np.float64)
 ORDER = np.concatenate([np.arange(BINS - 1, BINS // 2 - 1, -1), np.arange(BINS // 2)])
 
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """The distribution of a tensor's values: int64 counts by upper 16 bits, and the exact ends."""
+    """The distribution of a tensor's values: int64 counts by upper 16 bits, the exact minimum and maximum."""
 
     counts: np.ndarray
     low: float
@@ -40,44 +40,44 @@ class Histogram:
         return Histogram(self.counts + other.counts, min(self.low, other.low), max(self.high, other.high))
 
 
-def distribution(of: Histogram) -> tuple[np.ndarray, np.ndarray]:
-    """Values in rising order, and how many there are of each: the middles of the bins that are not empty."""
-    counts = of.counts[ORDER]
+def distribution(histogram: Histogram) -> tuple[np.ndarray, np.ndarray]:
+    """Values in rising order, and how many there are of each: the centres of the bins that are not empty."""
+    counts = histogram.counts[ORDER]
     used = np.flatnonzero(counts)
-    return np.clip(_MIDDLES[ORDER[used]], of.low, of.high), counts[used]
+    return np.clip(_CENTRES[ORDER[used]], histogram.low, histogram.high), counts[used]
 
 
-def percentile(of: Histogram, percent: float) -> float:
+def percentile(histogram: Histogram, percent: float) -> float:
     """What np.percentile gives for all values, within 2^-8 relative; 0 and 100 give the exact ends.
 
     Between two neighbours of different sign, the error is 2^-8 of the larger one.
     """
-    values, counts = distribution(of)
+    values, counts = distribution(histogram)
     ends = np.cumsum(counts)
     last = ends[-1] - 1
     position = last * percent / 100
     ranks = np.minimum([int(position), int(position) + 1], last)
     found = values[np.searchsorted(ends, ranks, side="right")]
-    found = np.where(ranks == last, of.high, np.where(ranks == 0, of.low, found))
+    found = np.where(ranks == last, histogram.high, np.where(ranks == 0, histogram.low, found))
     return float(found[0] + (found[1] - found[0]) * (position - ranks[0]))
 
 
-def save(path: Path, sketches: Mapping[str, Histogram], *, weights_sha256: str) -> None:
-    """Write the sketches of a network's tensors; equal sketches give equal bytes.
+def save(path: Path, histograms: Mapping[str, Histogram], *, weights_sha256: str) -> None:
+    """Write the histograms of a network's tensors; equal histograms give equal bytes.
 
-    Kept are, tensor after tensor, the codes and counts of the `bins` bins that are not empty.
+    The file holds, tensor after tensor, the codes and counts of the `bins` bins that are not empty.
     """
-    names = sorted(sketches)
-    found = [sketches[name] for name in names]
-    codes = [np.flatnonzero(s.counts).astype(np.uint16) for s in found]
+    names = sorted(histograms)
+    found = [histograms[name] for name in names]
+    codes = [np.flatnonzero(h.counts).astype(np.uint16) for h in found]
     with atomic(path) as temporary:
         np.savez(
             temporary,
             tensors=np.array(names),
             bins=np.array([c.size for c in codes]),
             codes=np.concatenate(codes),
-            counts=np.concatenate([s.counts[c] for s, c in zip(found, codes, strict=True)]),
-            ends=np.array([(s.low, s.high) for s in found]),
+            counts=np.concatenate([h.counts[c] for h, c in zip(found, codes, strict=True)]),
+            ends=np.array([(h.low, h.high) for h in found]),
             weights_sha256=np.array(weights_sha256),
         )
 

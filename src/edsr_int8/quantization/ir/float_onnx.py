@@ -1,4 +1,4 @@
-"""Layers -> ONNX in float: the network, whole or a piece of it."""
+"""Layers -> ONNX in float: a whole network, or a subgraph of one."""
 
 import math
 from collections.abc import Sequence
@@ -7,15 +7,25 @@ import numpy as np
 from numpy.typing import DTypeLike
 from onnx import ModelProto, helper
 
-from edsr_int8.quantization.ir.layers import Conv, Gain, Join, Layer, Plane, Shift, Shuffle, Sum, Taps
-from edsr_int8.quantization.ir.onnx_builder import Builder
+from edsr_int8.quantization.ir.layers import (
+    Add,
+    Concat,
+    ConstantPlane,
+    Conv,
+    Gain,
+    Layer,
+    PixelShuffle,
+    Shift,
+    Taps,
+)
+from edsr_int8.quantization.ir.onnx_builder import OnnxBuilder
 
 
 def float_model(
     layers: Sequence[Layer], inputs: Sequence[str], outputs: Sequence[str], *, dtype: DTypeLike = np.float32
 ) -> ModelProto:
     """A graph from `inputs` to `outputs`, named as the layers' tensors: NCHW of any height and width."""
-    builder = Builder()
+    builder = OnnxBuilder()
     for layer in layers:
         _add(builder, layer, np.dtype(dtype))
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
@@ -26,27 +36,27 @@ def float_model(
     )
 
 
-def _add(builder: Builder, layer: Layer, dtype: np.dtype) -> None:
+def _add(builder: OnnxBuilder, layer: Layer, dtype: np.dtype) -> None:
     name = layer.name
     match layer:
         case Conv():
             _add_conv(builder, layer, dtype)
         case Taps():
             _add_conv(builder, layer.as_conv(), dtype)
-        case Join():
-            builder.join(layer, layer.inputs, name)
-        case Sum():
+        case Concat():
+            builder.concat(layer, layer.inputs, name)
+        case Add():
             builder.node("Add", layer.inputs, name)
         case Shift() | Gain():
             by = builder.constant(f"{name}.by", layer.constant.astype(dtype).reshape(1, -1, 1, 1))
             builder.node("Add" if isinstance(layer, Shift) else "Mul", [*layer.inputs, by], name)
-        case Shuffle():
+        case PixelShuffle():
             builder.shuffle(layer, layer.inputs[0], name)
-        case Plane():
+        case ConstantPlane():
             builder.plane(layer, layer.inputs[0], name, dtype)
 
 
-def _add_conv(builder: Builder, layer: Conv, dtype: np.dtype) -> None:
+def _add_conv(builder: OnnxBuilder, layer: Conv, dtype: np.dtype) -> None:
     name = layer.name
     weight = builder.constant(f"{name}.weight", layer.weight.astype(dtype))
     bias = builder.constant(f"{name}.bias", layer.bias.astype(dtype))

@@ -7,7 +7,7 @@ import numpy as np
 from edsr_int8.quantization.ir.layers import Conv
 
 LARGEST = 127  # int8, symmetric: -128 is not used
-# A bias stays this far under 2^31, so that the sum of products (2^25 at 256 channels of 3x3) fits beside it.
+# The largest bias: it leaves room in int32 for the sum of products (2^25 at 256 channels of 3x3).
 LARGEST_BIAS = 2**30
 
 
@@ -21,10 +21,10 @@ class IntegerConv:
 
 
 def round_conv(conv: Conv, input_scale: float) -> IntegerConv:
-    """Round to the nearest integers, one scale for each output channel.
+    """Round weights and bias to the nearest integers, with one scale for each output channel.
 
-    Where the conv says what to `expect` of its input, the bias takes back what rounding the weights
-    does to that, so there the output is right on average.
+    Where the convolution knows the `expected` value of its inputs, the bias compensates what rounding the
+    weights does to that value, so that the output is right on average.
     """
     largest = np.abs(conv.weight).max(axis=(1, 2, 3))
     # The second term keeps the bias of a channel with small or no weights within int32.

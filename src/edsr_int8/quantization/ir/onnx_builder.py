@@ -1,4 +1,4 @@
-"""Building an ONNX graph node by node, and what the float and the int8 graph have in common."""
+"""An ONNX graph built node by node: what the float and the int8 graph have in common."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,10 +7,10 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from edsr_int8.onnx_graph import assemble
-from edsr_int8.quantization.ir.layers import Conv, Join, Plane, Shuffle
+from edsr_int8.quantization.ir.layers import Concat, ConstantPlane, Conv, PixelShuffle
 
 
-class Builder:
+class OnnxBuilder:
     """Nodes and constants in the order in which they are added: equal calls give equal bytes."""
 
     def __init__(self) -> None:
@@ -30,14 +30,14 @@ class Builder:
         height, width = layer.weight.shape[2:]
         return self.node("Conv", inputs, output, layer.name, pads=[height // 2, width // 2] * 2)
 
-    def shuffle(self, layer: Shuffle, source: str, output: str) -> str:
+    def shuffle(self, layer: PixelShuffle, source: str, output: str) -> str:
         return self.node("DepthToSpace", [source], output, layer.name, blocksize=layer.factor, mode="CRD")
 
-    def join(self, layer: Join, sources: Sequence[str], output: str) -> str:
+    def concat(self, layer: Concat, sources: Sequence[str], output: str) -> str:
         return self.node("Concat", sources, output, layer.name, axis=1)
 
-    def plane(self, layer: Plane, source: str, output: str, dtype: np.dtype) -> str:
-        """Padding along the channels: the cheapest way to a constant channel of the image's own shape."""
+    def plane(self, layer: ConstantPlane, source: str, output: str, dtype: np.dtype) -> str:
+        """Padding along the channels: the cheapest way to a constant channel of the image's shape."""
         widths = self.constant(f"{layer.name}.pads", np.array([0, 0, 0, 0, 0, 1, 0, 0]))
         value = self.constant(f"{layer.name}.value", np.array(layer.value, dtype))
         return self.node("Pad", [source, widths, value], output, layer.name)

@@ -1,8 +1,8 @@
-"""The int8 graph: int8 convolutions, sums and shuffles, in ONNX's QuantizeLinear / DequantizeLinear.
+"""Layers and grids -> the int8 graph, in ONNX's QuantizeLinear / DequantizeLinear (QDQ).
 
-Runtimes fuse DequantizeLinear, Conv, QuantizeLinear into one integer operation: nothing is float but
-the scales. Between the layers lie uint8 tensors, each named as its layer. Layers that are to stay in
-float give float tensors instead, and what reads one of those in int8 rounds it first.
+Runtimes fuse DequantizeLinear, Conv, QuantizeLinear into one integer operation, so nothing is float but the
+scales. Between the layers lie uint8 tensors, each named as its layer. A high-precision layer produces a
+float tensor instead; an int8 consumer of that tensor quantizes it first.
 """
 
 from collections.abc import Collection, Mapping
@@ -10,36 +10,40 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
-from edsr_int8.quantization.calibration.range_estimators import Grid
+from edsr_int8.quantization.ir.grid import Grid
 from edsr_int8.quantization.ir.integer_weights import round_conv
 from edsr_int8.quantization.ir.layers import (
     IMAGE,
     OUTPUT,
+    Add,
+    Concat,
+    ConstantPlane,
     Conv,
-    Join,
     Layer,
     Network,
-    Plane,
-    Shuffle,
-    Sum,
+    PixelShuffle,
     Taps,
 )
-from edsr_int8.quantization.ir.onnx_builder import Builder
+from edsr_int8.quantization.ir.onnx_builder import OnnxBuilder
 
 
 def qdq_model(
-    network: Network, grids: Mapping[str, Grid], metadata: Mapping[str, str], *, floats: Collection[str] = ()
+    network: Network,
+    grids: Mapping[str, Grid],
+    metadata: Mapping[str, str],
+    *,
+    high_precision: Collection[str] = (),
 ) -> ModelProto:
     """uint8 `image` 1x3xHxW -> uint8 `output`, from a folded network and the grid of each of its tensors.
 
-    A QuantizeLinear is also the clip of its layer: to 0..255 at the output, where it rounds half to
-    even, and at zero behind a Relu. ValueError where a grid reaches beyond its layer's clip, or a
-    join's inputs are on different ones.
+    A QuantizeLinear is also the clip of its layer: to 0..255 at the output, where it rounds half to even,
+    and at zero after a Relu. ValueError where a grid reaches beyond its layer's clip, or taps are on
+    another grid than their tensor.
     """
-    graph = _Graph(grids, floats)
+    graph = _Graph(grids, high_precision)
     for layer in network.layers:
         graph.add(layer, OUTPUT if layer is network.layers[-1] else layer.name)
-    scale = int(np.prod([layer.factor for layer in network.layers if isinstance(layer, Shuffle)]))
+    scale = int(np.prod([layer.factor for layer in network.layers if isinstance(layer, PixelShuffle)]))
     return graph.builder.model([_image(IMAGE, 1)], [_image(OUTPUT, scale)], metadata)
 
 
@@ -49,53 +53,57 @@ def _image(name: str, scale: int) -> ValueInfoProto:
 
 
 class _Graph:
-    """The graph under construction, and where in it each tensor lies: as codes, as float, as it was made."""
+    """The graph under construction, and the names under which it holds each tensor.
 
-    def __init__(self, grids: Mapping[str, Grid], floats: Collection[str]) -> None:
-        self.builder = Builder()
+    `codes`: as uint8. `dequantized`: those codes as float. `unrounded`: as a high-precision layer made it.
+    """
+
+    def __init__(self, grids: Mapping[str, Grid], high_precision: Collection[str]) -> None:
+        self.builder = OnnxBuilder()
         self.grids = grids
-        self.stay = floats
+        self.high_precision = high_precision
         self.codes: dict[str, str] = {IMAGE: IMAGE}
-        self.floats: dict[str, str] = {}
-        self.wholes: dict[str, str] = {}  # of layers that stay in float
+        self.dequantized: dict[str, str] = {}
+        self.unrounded: dict[str, str] = {}
 
     def add(self, layer: Layer, output: str) -> None:
         """Add `layer`; its uint8 tensor, where it has one, gets the name `output`."""
         name = layer.name
         match layer:
             case Conv():
-                made = self._float_conv(layer) if name in self.stay else self._conv(layer)
+                made = self._float_conv(layer) if name in self.high_precision else self._conv(layer)
             case Taps():
+                if self.grids[name] != Grid(layer.scale, layer.zero_point):
+                    raise ValueError(f"{name}: taps are on another grid than the tensor that they join")
                 made = self._conv(layer.as_conv())
-            case Join():
-                if len({self.grids[x] for x in layer.inputs}) > 1:
-                    raise ValueError(f"{name}: its inputs are on different grids; regrid the network")
-                self.codes[name] = self.builder.join(layer, [self._codes(x) for x in layer.inputs], output)
-                return
-            case Sum():
-                terms = [self.wholes.get(source) or self._float(source) for source in layer.inputs]
+            case Add():
+                terms = [self.unrounded.get(source) or self._float(source) for source in layer.inputs]
                 made = self.builder.node("Add", terms, f"{name}.sum", name)
-            case Shuffle():
+            case Concat():
+                sources = [self._codes(source) for source in layer.inputs]
+                self.codes[name] = self.builder.concat(layer, sources, output)
+                return
+            case PixelShuffle():
                 self._shuffle(layer, output)
                 return
-            case Plane():
+            case ConstantPlane():
                 self.codes[name] = self.builder.plane(layer, IMAGE, output, np.dtype(np.uint8))
                 return
             case _:
                 raise TypeError(f"{name}: {type(layer).__name__} has no integer form; fold it")
-        if name in self.stay and output != OUTPUT:
-            self.wholes[name] = made
+        if name in self.high_precision and output != OUTPUT:
+            self.unrounded[name] = made
         else:
             self._quantize(name, made, output)
 
-    def _shuffle(self, layer: Shuffle, output: str) -> None:
-        """Of codes where there are any: a quarter of the bytes to move."""
+    def _shuffle(self, layer: PixelShuffle, output: str) -> None:
+        """Of codes where there are any: they are a quarter of the bytes to move."""
         source = layer.inputs[0]
         if source in self.codes:
             self.codes[layer.name] = self.builder.shuffle(layer, self.codes[source], output)
             return
-        moved = self.builder.shuffle(layer, self.wholes[source], f"{layer.name}.whole")
-        self.wholes[layer.name] = moved
+        moved = self.builder.shuffle(layer, self.unrounded[source], f"{layer.name}.whole")
+        self.unrounded[layer.name] = moved
         if output == OUTPUT:
             self._quantize(layer.name, moved, output)
 
@@ -109,13 +117,13 @@ class _Graph:
         return self.builder.conv(layer, [self._float(source), weight, bias], f"{name}.linear")
 
     def _float_conv(self, layer: Conv) -> str:
-        """A layer whose clip reaches to infinity is a Relu; one that ends on the image clips by rounding."""
+        """A clip from 0 to infinity is a Relu; the clip of the output image is in its QuantizeLinear."""
         name, source = layer.name, layer.inputs[0]
         constants = [
             self.builder.constant(f"{name}.{kind}", value.astype(np.float32))
             for kind, value in (("weight", layer.weight), ("bias", layer.bias))
         ]
-        inputs = [self.wholes.get(source) or self._float(source), *constants]
+        inputs = [self.unrounded.get(source) or self._float(source), *constants]
         linear = self.builder.conv(layer, inputs, f"{name}.linear")
         return self.builder.node("Relu", [linear], f"{name}.relu") if layer.low == 0 else linear
 
@@ -129,16 +137,16 @@ class _Graph:
         return self.builder.node("DequantizeLinear", inputs, f"{name}.float", axis=0)
 
     def _float(self, name: str) -> str:
-        """The uint8 tensor `name` as float; one DequantizeLinear serves all who read it."""
-        if name not in self.floats:
+        """The uint8 tensor `name` as float; all consumers share one DequantizeLinear."""
+        if name not in self.dequantized:
             inputs = [self._codes(name), *self._grid(f"{name}.float", self.grids[name])]
-            self.floats[name] = self.builder.node("DequantizeLinear", inputs, f"{name}.float")
-        return self.floats[name]
+            self.dequantized[name] = self.builder.node("DequantizeLinear", inputs, f"{name}.float")
+        return self.dequantized[name]
 
     def _codes(self, name: str) -> str:
-        """The uint8 tensor `name`, rounded here where its layer stays in float."""
+        """The uint8 tensor `name`; that of a high-precision layer is quantized here."""
         if name not in self.codes:
-            self._quantize(name, self.wholes[name], name)
+            self._quantize(name, self.unrounded[name], name)
         return self.codes[name]
 
     def _quantize(self, name: str, source: str, output: str) -> None:
@@ -153,6 +161,6 @@ class _Graph:
 
 
 def _require_within(conv: Conv, grid: Grid) -> None:
-    low, high = (grid.scale * (code - grid.zero_point) for code in (0, 255))
+    low, high = grid.range
     if low < conv.low - grid.scale / 2 or high > conv.high + grid.scale / 2:
         raise ValueError(f"{conv.name}: clips to {conv.low}..{conv.high}, its grid spans {low}..{high}")

@@ -1,34 +1,34 @@
-"""Another channel basis between linear layers: an exact rewrite that leaves int8 less to lose.
+"""Linear tensors in another basis of their channels: an exact rewrite that leaves int8 less to lose.
 
-Tensors that only convolutions, sums and shuffles touch can be expressed in another basis of their
-channels: the convolutions that make them are multiplied by a matrix, those that read them by its
-inverse, and the network computes what it did before. Of all bases, one rounds best: rounding noise is
-as large in each channel (one grid serves them all), so what matters to the output should fill many
-channels and what does not, none.
+A tensor that only convolutions, sums and shuffles touch may be multiplied by an invertible matrix: the
+convolutions that produce it are multiplied by the matrix, those that consume it by its inverse, and the
+network computes what it did before. QuaRot and SpinQuant call this a rotation, for orthogonal matrices. Of
+all bases, one rounds best: rounding noise is equally large in each channel (one grid serves them all), so
+what matters to the output should fill many channels, and what does not matter, none.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from edsr_int8.quantization.ir.layers import (
     IMAGE,
+    Add,
+    Concat,
+    ConstantPlane,
     Conv,
-    Join,
     Layer,
     Network,
-    Plane,
-    Shuffle,
-    Sum,
+    PixelShuffle,
     Taps,
-    ends_on_image,
+    output_tensors,
 )
 
-Basis = frozenset[str]  # tensors whose channels are expressed alike
+Basis = frozenset[str]  # tensors that must share one channel basis
 
-# Of the mean eigenvalue, added to both covariances: directions that calibration hardly saw, or that
-# hardly reach the output, must not be scaled without bounds.
+# This share of the mean eigenvalue is added to both covariances: directions that calibration hardly saw, or
+# that hardly reach the output, must not be scaled without bounds.
 RIDGE = 0.1
 TINY = np.finfo(float).tiny  # in place of the trace of a tensor that is all zero
 
@@ -38,38 +38,38 @@ def linear_bases(network: Network) -> list[Basis]:
     together: dict[str, set[str]] = {IMAGE: {IMAGE}}
     for layer in network.layers:
         together[layer.name] = {layer.name}
-        if isinstance(layer, Sum | Shuffle | Plane):
+        if isinstance(layer, Add | PixelShuffle | ConstantPlane):
             merged = set.union({layer.name}, *(together[name] for name in layer.inputs))
             together |= dict.fromkeys(merged, merged)
-    bound = {IMAGE, *ends_on_image(network)}
+    bound = {IMAGE, *output_tensors(network)}
     bound |= {x.name for x in network.layers if isinstance(x, Conv) and not x.linear}
-    bound |= {x.name for x in network.layers if isinstance(x, Taps | Join)}
+    bound |= {x.name for x in network.layers if isinstance(x, Taps | Concat)}
     found = dict.fromkeys(frozenset(names) for names in together.values() if not names & bound)
     return list(found)
 
 
 def channels(network: Network, basis: Basis) -> int:
-    """How many channels the tensors of a basis have; of those in front of a shuffle, one phase counts."""
+    """The number of channels of the tensors of a basis; before a shuffle, those of one of its phases."""
     phases = _phases(network)
-    maker = next(x for x in network.layers if isinstance(x, Conv) and x.name in basis)
-    return len(maker.bias) // phases.get(maker.name, 1)
+    producer = next(x for x in network.layers if isinstance(x, Conv) and x.name in basis)
+    return len(producer.bias) // phases.get(producer.name, 1)
 
 
-def change_basis(network: Network, basis: Basis, matrix: np.ndarray) -> Network:
+def transform_channels(network: Network, basis: Basis, matrix: np.ndarray) -> Network:
     """The same function with every tensor of `basis` multiplied by `matrix` (channels x channels).
 
     Equal to `network` on every pixel, borders included, to 1e-9 grey levels in float64: zero padding
     stays zero under a matrix. LinAlgError where `matrix` has no inverse.
     """
     inverse, phases = np.linalg.inv(matrix), _phases(network)
-    joins = {x.name: x.inputs for x in network.layers if isinstance(x, Join)}
+    concats = {x.name: x.inputs for x in network.layers if isinstance(x, Concat)}
 
     def changed(layer: Layer) -> Layer:
         if not isinstance(layer, Conv):
             return layer
         weight, bias = layer.weight.astype(np.float64), layer.bias.astype(np.float64)
-        sources = joins.get(layer.inputs[0], layer.inputs)
-        if sources[0] in basis:  # of a join, the first channels
+        sources = concats.get(layer.inputs[0], layer.inputs)
+        if sources[0] in basis:  # of a concatenation: its first channels
             own, rest = np.split(weight, [len(matrix)], axis=1)
             weight = np.concatenate([np.einsum("oihw,ij->ojhw", own, inverse), rest], axis=1)
         if layer.name in basis:
@@ -82,7 +82,7 @@ def change_basis(network: Network, basis: Basis, matrix: np.ndarray) -> Network:
     return replace(network, layers=tuple(map(changed, network.layers)))
 
 
-def best_basis(signals: Sequence[np.ndarray], gains: Sequence[np.ndarray]) -> np.ndarray:
+def best_transform(signals: Sequence[np.ndarray], gains: Sequence[np.ndarray]) -> np.ndarray:
     """The matrix for tensors with covariances `signals` whose noise reaches the output by `gains`.
 
     A tensor's noise of variance s^2 in every channel, in basis R, gives the output s^2 tr(M R^-1 R^-T),
@@ -101,8 +101,8 @@ def best_basis(signals: Sequence[np.ndarray], gains: Sequence[np.ndarray]) -> np
 
 
 def _phases(network: Network) -> dict[str, int]:
-    """Convolution in front of a shuffle -> how many of its channels become one."""
-    return {x.inputs[0]: x.factor**2 for x in network.layers if isinstance(x, Shuffle)}
+    """Convolution before a shuffle -> the number of its channels that become one."""
+    return {x.inputs[0]: x.factor**2 for x in network.layers if isinstance(x, PixelShuffle)}
 
 
 def _ridged(covariance: np.ndarray) -> np.ndarray:
@@ -125,36 +125,3 @@ def _spread(count: int) -> np.ndarray:
         return matrix / np.sqrt(count)
     angles = 2 * np.pi * np.outer(np.arange(count), np.arange(count)) / count
     return (np.cos(angles) + np.sin(angles)) / np.sqrt(count)
-
-
-def even_out(network: Network, peaks: dict[str, np.ndarray], *, most: float = 4.0) -> Network:
-    """Channels inside residual blocks scaled up to the largest one's peak, at most `most` times.
-
-    `peaks`: the largest value of each channel behind a Relu. A Relu network is positively homogeneous,
-    so the output stays; beyond `most`, what calibration seldom saw would be clipped on other images.
-    """
-    for layer in _inner(network):
-        peak = peaks[layer.name]
-        factors = np.clip(peak.max() / np.maximum(peak, np.finfo(np.float32).tiny), 1, most)
-        network = _scaled(network, layer.name, factors)
-    return network
-
-
-def _inner(network: Network) -> Iterator[Conv]:
-    """Convolutions with a Relu that one other convolution reads."""
-    yield from (x for x in network.layers if isinstance(x, Conv) and (x.low, x.high) == (0, np.inf))
-
-
-def _scaled(network: Network, name: str, factors: np.ndarray) -> Network:
-    """The tensor `name` multiplied by positive `factors`, channel by channel, and its readers divided."""
-
-    def changed(layer: Layer) -> Layer:
-        if isinstance(layer, Conv) and layer.name == name:
-            return replace(
-                layer, weight=layer.weight * factors.reshape(-1, 1, 1, 1), bias=layer.bias * factors
-            )
-        if isinstance(layer, Conv) and layer.inputs == (name,):
-            return replace(layer, weight=layer.weight / factors.reshape(1, -1, 1, 1))
-        return layer
-
-    return replace(network, layers=tuple(map(changed, network.layers)))

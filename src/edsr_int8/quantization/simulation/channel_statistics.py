@@ -1,4 +1,4 @@
-"""What crops say of the tensors of a network: how large they are, and how far noise in them reaches."""
+"""Statistics of tensors on crops: how large they are, and how much of their noise reaches the output."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -7,26 +7,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edsr_int8.quantization.ir.layers import Conv, Join, Network
-from edsr_int8.quantization.rewrites.channel_transform import Basis, best_basis, change_basis, linear_bases
-from edsr_int8.quantization.simulation.quantsim import Simulation
+from edsr_int8.quantization.ir.layers import Network
+from edsr_int8.quantization.simulation.quantsim import NOTHING, Simulation
+from edsr_int8.quantization.state import QuantizedNetwork
 
 BATCH = 8
 
 
 @dataclass(frozen=True, eq=False)
-class Statistics:
-    """Over pixels and crops: mean of t t^T, and of g g^T for the gradient g of the output's noise."""
+class Moments:
+    """Means over pixels and crops, channels x channels.
 
-    signal: np.ndarray  # channels x channels
+    `signal`: of t t^T, for the channels t of a pixel. `gain`: of g g^T, for the gradient g of the output.
+    """
+
+    signal: np.ndarray
     gain: np.ndarray
 
 
-def statistics(
+def channel_moments(
     network: Network, names: Collection[str], crops: Tensor, *, seed: int
-) -> dict[str, Statistics]:
-    """Of the tensors `names`. For the gain, the output is weighed with random signs (Hutchinson 1989)."""
-    simulation, random = Simulation(network, {}), torch.Generator().manual_seed(seed)
+) -> dict[str, Moments]:
+    """Of the tensors `names`. The gain weighs the output with random signs (Hutchinson 1989)."""
+    simulation = Simulation(QuantizedNetwork(network))
+    random = torch.Generator().manual_seed(seed)
     signal: dict[str, np.ndarray] = {}
     gain: dict[str, np.ndarray] = {}
     seen: dict[str, Tensor] = {}
@@ -38,14 +42,14 @@ def statistics(
         return value
 
     for batch in crops.split(BATCH):
-        output = simulation(batch.float().requires_grad_(), exact=True, see=see)
+        output = simulation(batch.float().requires_grad_(), rounding=NOTHING, see=see)
         output.backward(torch.randint(0, 2, output.shape, generator=random) * 2.0 - 1)
         for name, value in seen.items():
             assert value.grad is not None
             pixels, outputs = (len(crops) * part.numel() for part in (value[0, 0], output[0]))
             signal[name] = signal.get(name, 0) + _second_moment(value.detach()) / pixels
             gain[name] = gain.get(name, 0) + _second_moment(value.grad) / outputs
-    return {name: Statistics(signal[name], gain[name]) for name in names}
+    return {name: Moments(signal[name], gain[name]) for name in names}
 
 
 def _second_moment(value: Tensor) -> np.ndarray:
@@ -54,26 +58,9 @@ def _second_moment(value: Tensor) -> np.ndarray:
     return moment
 
 
-def mix(network: Network, crops: Tensor, *, seed: int) -> Network:
-    """`network` in the bases in which rounding costs the picture least, by what `crops` show."""
-    bases = linear_bases(network)
-    names = {basis: _read(network, basis) for basis in bases}
-    found = statistics(network, [n for basis in bases for n in names[basis]], crops, seed=seed)
-    for basis in bases:
-        of = [found[name] for name in names[basis]]
-        network = change_basis(network, basis, best_basis([s.signal for s in of], [s.gain for s in of]))
-    return network
-
-
-def _read(network: Network, basis: Basis) -> list[str]:
-    """The tensors of a basis that convolutions read. One that is only added to such a one counts there."""
-    read = {x.inputs[0] for x in network.layers if isinstance(x, Conv | Join)}
-    return [x.name for x in network.layers if x.name in basis & read]
-
-
 @torch.no_grad()
 def channel_peaks(network: Network, crops: Tensor) -> dict[str, np.ndarray]:
-    """The largest value of each channel, of every tensor behind a convolution."""
+    """The largest value of each channel, of every tensor."""
     peaks: dict[str, np.ndarray] = {}
 
     def see(name: str, value: Tensor) -> Tensor:
@@ -81,7 +68,7 @@ def channel_peaks(network: Network, crops: Tensor) -> dict[str, np.ndarray]:
         peaks[name] = np.maximum(peaks[name], found) if name in peaks else found
         return value
 
-    simulation = Simulation(network, {})
+    simulation = Simulation(QuantizedNetwork(network))
     for batch in crops.split(BATCH):
-        simulation(batch.float(), exact=True, see=see)
+        simulation(batch.float(), rounding=NOTHING, see=see)
     return peaks

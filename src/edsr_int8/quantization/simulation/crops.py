@@ -1,4 +1,4 @@
-"""Crops of the calibration images: what rewrites, ranges and tuning learn from, without labels."""
+"""Crops of the calibration images: what rewrites, corrections and finetuning learn from, without labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import Tensor
 from edsr_int8.data.images import Image, image_shape, read_rgb
 from edsr_int8.errors import InputError
 
-HELD_OUT = 8  # one image in so many is only looked at to see whether the rest taught something
+HELD_OUT = 8  # one image in so many only checks what the others taught
 STRETCHED = 0.1  # share of crops whose colours are stretched
 
 
@@ -24,11 +24,11 @@ class Crops:
 
 
 def cut_crops(images: Sequence[Path], *, count: int, patch: int, seed: int) -> Crops:
-    """`count` crops to learn from and count/8 to check on, of other images where there are two or more.
+    """`count` crops to learn from, and count/8 of other images to check on, if there are two images or more.
 
-    Turned and mirrored at random, one in ten with its colours stretched: int8 fails first on saturated
-    colours, which calibration images rarely have. Height and width are `patch`, or those of the
-    smallest image. The same seed gives the same crops. InputError where there is no image.
+    Rotated and mirrored at random; one in ten has its colours stretched, as int8 fails first on saturated
+    colours, which calibration images rarely have. Height and width are `patch`, or those of the smallest
+    image. The same seed gives the same crops. InputError where there is no image.
     """
     if not images:
         raise InputError("there are no calibration images to learn from; name a set that has some")

@@ -1,13 +1,13 @@
-"""A network in torch as int8 computes it, with everything that tuning may change as a parameter.
+"""A network in torch as int8 computes it, with everything that finetuning may change as a parameter.
 
-Rounding is simulated in float32: a value is put on its tensor's grid, a weight on its channel's. Rounding
-has no gradient; it is taken for the identity on the way back (straight-through, Bengio et al. 2013,
-https://arxiv.org/abs/1308.3432), and scales learn as in LSQ (Esser et al. 2020,
-https://arxiv.org/abs/1902.08153).
+AIMET calls this a quantization simulation. Rounding is simulated in float32: a value is put on its tensor's
+grid, a weight on its channel's. Rounding has no gradient; on the way back it counts as the identity
+(straight-through, Bengio et al. 2013, https://arxiv.org/abs/1308.3432), and scales learn as in LSQ (Esser et
+al. 2020, https://arxiv.org/abs/1902.08153).
 """
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,51 +15,55 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edsr_int8.quantization.calibration.range_estimators import Grid
+from edsr_int8.quantization.ir.grid import Grid
 from edsr_int8.quantization.ir.integer_weights import LARGEST
 from edsr_int8.quantization.ir.layers import (
     IMAGE,
+    Add,
+    Concat,
+    ConstantPlane,
     Conv,
-    Join,
     Layer,
-    Network,
-    Plane,
-    Shuffle,
-    Sum,
+    PixelShuffle,
     Taps,
-    ends_on_image,
-    measured,
+    output_tensors,
 )
+from edsr_int8.quantization.ir.scale_groups import scale_groups
 from edsr_int8.quantization.rewrites.channel_transform import channels, linear_bases
-from edsr_int8.quantization.rewrites.fold_long_skip import MOST_BELOW, joined, regrid
+from edsr_int8.quantization.state import QuantizedNetwork
 
-THREADS = 2  # always: another number would add in another order, and end in other bytes
-See = Callable[[str, Tensor], Tensor]  # from a tensor and its name to what goes on in its place
+See = Callable[[str, Tensor], Tensor]  # from a tensor's name and value to the value that goes on in its place
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """The tensors whose values, and the convolutions whose weights, are quantized; None: all of them."""
+
+    tensors: frozenset[str] | None = None
+    weights: frozenset[str] | None = None
+
+
+ALL = Rounding()
+TENSORS = Rounding(weights=frozenset())
+NOTHING = Rounding(frozenset(), frozenset())
 
 
 class Simulation(nn.Module):
     """float32 NCHW image -> output in grey levels, clipped to 0..255 but not rounded.
 
-    `grids` of `measured` tensors; `floats` names layers that stay in float: what reads one in int8 reads
-    it rounded. `shared`: tensors that take the grid of another. `tensors` and `layers` say whose
-    rounding is on, values of these tensors and weights of these convolutions: at first all.
+    High-precision layers stay in float: an int8 consumer of one reads its value quantized. `unify`: as in
+    `scale_groups`, the tensors of a group learn one grid.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        grids: Mapping[str, Grid],
-        *,
-        floats: Collection[str] = (),
-        shared: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, state: QuantizedNetwork, *, unify: bool = False) -> None:
         super().__init__()
-        self.network, self.floats, self.shared = network, frozenset(floats), dict(shared or {})
-        self.makers = {x.name: x for x in network.layers}
+        network, grids = state.network, state.grids
+        self.state = state
+        self.groups = scale_groups(network, unify=unify)
+        self.producers = {x.name: x for x in network.layers}
         self.convs = {x.name: x for x in network.layers if isinstance(x, Conv)}
-        self.last_reader = {name: i for i, x in enumerate(network.layers) for name in x.inputs}
-        self.clipped = ends_on_image(network)
-        self.tensors, self.layers = frozenset(grids), frozenset(self.convs)  # whose rounding is on
+        self.last_consumer = {name: i for i, x in enumerate(network.layers) for name in x.inputs}
+        self.clipped = output_tensors(network)
         self.gathers = {
             x.name: torch.from_numpy(x.as_conv().weight).float()
             for x in network.layers
@@ -72,91 +76,99 @@ class Simulation(nn.Module):
         self.log_gains = _parameters(
             {n: np.zeros(len(x.bias)) for n, x in self.convs.items() if not x.linear and n in grids}
         )
-        # Values of taps do not depend on their grid, so it may move; `result` brings them on it.
-        self.joint = joined(network)
         bases = linear_bases(network)
         self.basis_of = {name: i for i, basis in enumerate(bases) for name in basis}
         self.bases = nn.ParameterList(nn.Parameter(torch.eye(channels(network, basis))) for basis in bases)
-        self.phases = {x.inputs[0]: x.factor**2 for x in network.layers if isinstance(x, Shuffle)}
+        self.phases = {x.inputs[0]: x.factor**2 for x in network.layers if isinstance(x, PixelShuffle)}
 
     def freeze(self, name: str) -> None:
-        """The grid of the tensor `name` learns nothing."""
+        """Keep the grid of the tensor `name` as it is."""
         self.log_scales[key(name)].requires_grad_(False)
         self.zero_points[key(name)].requires_grad_(False)
 
-    def forward(self, image: Tensor, *, exact: bool = False, see: See | None = None) -> Tensor:
-        """`exact`: without any rounding. `see` looks at every tensor before it is rounded."""
+    def forward(self, image: Tensor, *, rounding: Rounding = ALL, see: See | None = None) -> Tensor:
+        """Quantize what `rounding` names. `see` looks at every tensor before it is quantized."""
         inverses = [torch.linalg.inv(basis) for basis in self.bases]
-        whole = {IMAGE: image}  # tensors as they are ...
-        coded = {IMAGE: image}  # ... and on their grids
-        for i, layer in enumerate(self.network.layers):
-            value = self._compute(layer, whole, coded, inverses, exact)
+        unrounded = {IMAGE: image}  # tensors as high-precision consumers read them ...
+        quantized = {IMAGE: image}  # ... and as int8 consumers do
+        for i, layer in enumerate(self.state.network.layers):
+            value = self._compute(layer, unrounded, quantized, inverses, rounding)
             value = see(layer.name, value) if see else value
-            if exact:
-                whole[layer.name] = coded[layer.name] = value
-            elif isinstance(layer, Shuffle):  # moves what was rounded before
-                whole[layer.name] = value
-                coded[layer.name] = functional.pixel_shuffle(coded[layer.inputs[0]], layer.factor)
+            if isinstance(layer, PixelShuffle):  # moves codes: quantized where its input was
+                source = layer.inputs[0]
+                alike = unrounded[source] is quantized[source]
+                moved = value if alike else functional.pixel_shuffle(quantized[source], layer.factor)
+                unrounded[layer.name], quantized[layer.name] = value, moved
             else:
-                coded[layer.name] = self._round(layer, value)
-                whole[layer.name] = value if layer.name in self.floats else coded[layer.name]
-            for name in layer.inputs:  # a tensor that nothing else reads is let go
-                if self.last_reader[name] == i:
-                    del whole[name], coded[name]
+                on_grid = self._quantize(layer, value, rounding)
+                quantized[layer.name] = on_grid
+                unrounded[layer.name] = value if layer.name in self.state.high_precision else on_grid
+            for name in layer.inputs:  # release a tensor after its last consumer
+                if self.last_consumer[name] == i:
+                    del unrounded[name], quantized[name]
         return value
 
     def _compute(
         self,
         layer: Layer,
-        whole: Mapping[str, Tensor],
-        coded: Mapping[str, Tensor],
+        unrounded: Mapping[str, Tensor],
+        quantized: Mapping[str, Tensor],
         inverses: list[Tensor],
-        exact: bool,
+        rounding: Rounding,
     ) -> Tensor:
         match layer:
             case Conv():
-                source = (whole if layer.name in self.floats else coded)[layer.inputs[0]]
-                weight, bias = self.convolution(layer, inverses, rounded=not exact)
+                high = layer.name in self.state.high_precision
+                source = (unrounded if high else quantized)[layer.inputs[0]]
+                weight, bias = self._weights_now(layer, inverses)
+                if not high and (rounding.weights is None or layer.name in rounding.weights):
+                    weight, bias = _rounded(weight, bias, layer.expected, self._scale(layer.inputs[0]))
                 value = functional.conv2d(source, weight, bias, padding=[n // 2 for n in weight.shape[2:]])
                 if layer.name in self.clipped:
                     return value.clamp(0, 255)
                 return value if layer.linear else value.clamp(layer.low, layer.high)
-            case Sum():
-                return whole[layer.inputs[0]] + whole[layer.inputs[1]]
-            case Shuffle():
-                return functional.pixel_shuffle(whole[layer.inputs[0]], layer.factor)
+            case Add():
+                return unrounded[layer.inputs[0]] + unrounded[layer.inputs[1]]
+            case PixelShuffle():
+                return functional.pixel_shuffle(unrounded[layer.inputs[0]], layer.factor)
             case Taps():
                 weight, padding = self.gathers[layer.name], [n // 2 for n in layer.kernel]
-                value = functional.conv2d(whole[layer.inputs[0]], weight, padding=padding)
+                value = functional.conv2d(unrounded[layer.inputs[0]], weight, padding=padding)
                 return value - layer.scale * layer.zero_point
-            case Join():
-                return torch.cat([coded[name] for name in layer.inputs], 1)
-            case Plane():
-                image = whole[layer.inputs[0]]
+            case Concat():
+                return torch.cat([quantized[name] for name in layer.inputs], 1)
+            case ConstantPlane():
+                image = unrounded[layer.inputs[0]]
                 return torch.cat([image, torch.full_like(image[:, :1], layer.value)], 1)
         raise TypeError(f"{layer.name}: {type(layer).__name__} has no integer form; fold it")
 
-    def _round(self, layer: Layer, value: Tensor) -> Tensor:
-        if layer.name not in self.tensors:
+    def _quantize(self, layer: Layer, value: Tensor, rounding: Rounding) -> Tensor:
+        asked = rounding.tensors is None or layer.name in rounding.tensors
+        if not asked or layer.name not in self.state.grids:
             return value
-        name = self.shared.get(layer.name, layer.name)
-        above_zero = layer.name in self.convs and not self.convs[layer.name].linear
-        zero = torch.zeros(1) if above_zero else self._zero_point(name)
-        scale = torch.exp(self.log_scales[key(name)])
+        owner = self.groups[layer.name].owner
+        zero = torch.zeros(1) if self._after_clip(layer.name) else self._zero_point(owner)
+        scale = torch.exp(self.log_scales[key(owner)])
+        # Private in torch: no public function has gradients for scale and zero point.
         return torch._fake_quantize_learnable_per_tensor_affine(value, scale, zero, 0, 255, 1.0)
+
+    def _after_clip(self, name: str) -> bool:
+        """Whether a Relu or clip keeps the tensor at or above zero, so that its zero point is 0."""
+        return name in self.convs and not self.convs[name].linear
 
     def _zero_point(self, name: str) -> Tensor:
         zero_point: Tensor = self.zero_points[key(name)]
-        return zero_point.clamp(max=MOST_BELOW) if name == self.joint else zero_point
+        group = self.groups[name]
+        return zero_point.clamp(max=group.max_zero_point) if group.room else zero_point
 
-    def convolution(self, conv: Conv, inverses: list[Tensor], *, rounded: bool) -> tuple[Tensor, Tensor]:
-        """Weight and bias in the bases and gains of now."""
+    def _weights_now(self, conv: Conv, inverses: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Weight and bias in the bases and gains of now, not rounded."""
         weight, bias = self.weights[key(conv.name)], self.biases[key(conv.name)]
         source = conv.inputs[0]
-        maker = self.makers.get(source)
-        mixed = maker.inputs[0] if isinstance(maker, Join) else source
-        if mixed in self.basis_of:  # of a join, the first channels
-            inverse = inverses[self.basis_of[mixed]]
+        producer = self.producers.get(source)
+        transformed = producer.inputs[0] if isinstance(producer, Concat) else source
+        if transformed in self.basis_of:  # of a concatenation: its first channels
+            inverse = inverses[self.basis_of[transformed]]
             own, rest = weight.tensor_split([len(inverse)], dim=1)
             weight = torch.cat([torch.einsum("oihw,ij->ojhw", own, inverse), rest], 1)
         elif key(source) in self.log_gains:
@@ -166,44 +178,39 @@ class Simulation(nn.Module):
         elif key(conv.name) in self.log_gains:
             gains = torch.exp(self.log_gains[key(conv.name)])
             weight, bias = weight * gains.reshape(-1, 1, 1, 1), bias * gains
-        if rounded and conv.name in self.layers and conv.name not in self.floats:
-            return _rounded(weight, bias, conv.expected, self._scale(source))
         return weight, bias
 
     def _scale(self, name: str) -> Tensor:
-        """Of the grid that the tensor `name` is on; a shuffle's or join's is its input's, an image's 1."""
-        while isinstance(maker := self.makers.get(name), Shuffle | Plane | Join):
-            name = maker.inputs[0]
-        name = self.shared.get(name, name)
-        known = key(name) in self.log_scales
-        return torch.exp(self.log_scales[key(name)]).detach() if known else torch.ones(1)
+        """Of the grid that the tensor `name` is on; 1 on the image's grid."""
+        owner = key(self.groups[name].owner)
+        return torch.exp(self.log_scales[owner]).detach() if owner in self.log_scales else torch.ones(1)
 
     def _in_basis(self, name: str, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         basis = self.bases[self.basis_of[name]]
         split = (len(basis), self.phases.get(name, 1))
-        mixed = torch.einsum("pc,cfihw->pfihw", basis, weight.reshape(*split, *weight.shape[1:]))
-        return mixed.reshape(weight.shape), (basis @ bias.reshape(split)).reshape(-1)
+        transformed = torch.einsum("pc,cfihw->pfihw", basis, weight.reshape(*split, *weight.shape[1:]))
+        return transformed.reshape(weight.shape), (basis @ bias.reshape(split)).reshape(-1)
 
     @torch.no_grad()
-    def result(self) -> tuple[Network, dict[str, Grid]]:
-        """The network and the grids of now; taps are on theirs."""
+    def result(self) -> QuantizedNetwork:
+        """The network and the grids of now."""
         inverses = [torch.linalg.inv(basis) for basis in self.bases]
 
         def final(layer: Layer) -> Layer:
             if not isinstance(layer, Conv):
                 return layer
-            weight, bias = self.convolution(layer, inverses, rounded=False)
+            weight, bias = self._weights_now(layer, inverses)
             return replace(layer, weight=weight.double().numpy(), bias=bias.double().numpy())
 
-        layers = tuple(map(final, self.network.layers))
-        grids = {n: self._grid(n) for n in measured(self.network)}
-        return regrid(replace(self.network, layers=layers), grids), grids
+        network = self.state.network
+        learned = replace(network, layers=tuple(map(final, network.layers)))
+        grids = {name: self._grid(name) for name in self.state.grids}
+        return replace(self.state, network=learned).on_grids(grids)
 
     def _grid(self, name: str) -> Grid:
-        source = self.shared.get(name, name)
-        above_zero = name in self.convs and not self.convs[name].linear
-        zero = 0 if above_zero else int(self._zero_point(source).round().clamp(0, 255))
-        return Grid(float(torch.exp(self.log_scales[key(source)])), zero)
+        owner = self.groups[name].owner
+        zero = 0 if self._after_clip(name) else int(self._zero_point(owner).round().clamp(0, 255))
+        return Grid(float(torch.exp(self.log_scales[key(owner)])), zero)
 
 
 class _Round(torch.autograd.Function):
@@ -219,7 +226,7 @@ class _Round(torch.autograd.Function):
 def _rounded(
     weight: Tensor, bias: Tensor, expected: np.ndarray | None, input_scale: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """As weights.round_conv does it."""
+    """As ir/integer_weights.py rounds them."""
     step = (weight.detach().abs().amax(dim=(1, 2, 3), keepdim=True) / LARGEST).clamp(min=1e-12)
     rounded: Tensor = _Round.apply(weight, step)
     if expected is not None:

@@ -1,0 +1,53 @@
+"""The file of weights that GPTQ rounded: build/gptq/<model>.npz."""
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from edsr_int8.errors import InputError
+from edsr_int8.files import atomic
+from edsr_int8.quantization.ir.layers import Conv, Network
+
+ORIGIN = "weights_sha256"  # of the checkpoint that the weights came from
+
+
+def save_weights(path: Path, *networks: Network) -> None:
+    """Write the weights and biases of one or more forms of a network; equal values give equal bytes.
+
+    A convolution goes by its name and shape, so that forms share what they have in common: that of the first.
+    """
+    arrays: dict[str, np.ndarray] = {ORIGIN: np.array(networks[0].weights_sha256)}
+    for conv in (x for network in networks for x in network.layers if isinstance(x, Conv)):
+        arrays.setdefault(f"{_key(conv)}.weight", conv.weight)
+        arrays.setdefault(f"{_key(conv)}.bias", conv.bias)
+    with atomic(path) as temporary:
+        np.savez(temporary, allow_pickle=False, **arrays)
+
+
+def load_weights(path: Path, network: Network) -> Network:
+    """`network` with the weights of `path`. InputError: damaged, another network's, or another form of it."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            origin = str(arrays[ORIGIN])
+            layers = tuple(_with_weights(x, arrays) if isinstance(x, Conv) else x for x in network.layers)
+    except FileNotFoundError:
+        raise InputError(f"{path}: not found; run the gptq stage first") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: not what gptq writes ({error}); run it again") from None
+    if origin != network.weights_sha256:
+        raise InputError(
+            f"{path}: is of weights {origin:.8}, not {network.weights_sha256:.8}; run gptq again"
+        )
+    return replace(network, layers=layers)
+
+
+def _key(conv: Conv) -> str:
+    return f"{conv.name}.{'x'.join(map(str, conv.weight.shape))}"
+
+
+def _with_weights(conv: Conv, arrays: Mapping[str, np.ndarray]) -> Conv:
+    key = _key(conv)
+    return replace(conv, weight=arrays[f"{key}.weight"], bias=arrays[f"{key}.bias"])
