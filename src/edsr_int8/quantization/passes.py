@@ -60,7 +60,7 @@ def passes(recipe: Recipe) -> list[Pass]:
         (recipe.channel_transform, transform_channels),
         (recipe.equalize, equalize_channels),
         (True, calibrate),
-        ("search" in recipe.range_estimators, search_ranges),
+        (recipe.searches, search_ranges),
         (recipe.bias_correction, correct_biases),
         (recipe.finetune.steps > 0, learn),
         (recipe.gptq, round_weights),
@@ -124,18 +124,12 @@ def equalize_channels(state: QuantizedNetwork, _: Recipe, calibration: Calibrati
 def calibrate(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
     """Grids off the histograms of `observe`, or off new ones where a rewrite changed the tensors."""
     network = state.network
-    if _has_observed_tensors(recipe, calibration.float_network):
-        histograms = load_histograms(calibration.histograms, network)
-    else:
+    if recipe.rewrites_tensors:
         histograms = observe_network(network, calibrated(network), calibration.images)
-    rounded = recipe.gptq and not recipe.learns
-    return state.on_grids(choose_grids(network, histograms, recipe, weights_are_rounded=rounded))
-
-
-def _has_observed_tensors(recipe: Recipe, float_network: Network) -> bool:
-    if recipe.channel_transform or recipe.equalize:
-        return False
-    return not recipe.collapse_tail or collapse_tail.collapse_tail(float_network) is float_network
+    else:
+        histograms = load_histograms(calibration.histograms, network)
+    grids = choose_grids(network, histograms, recipe, weights_are_rounded=recipe.needs_gptq_weights)
+    return state.on_grids(grids)
 
 
 def search_ranges(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
@@ -152,10 +146,10 @@ def learn(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> 
 
 def round_weights(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
     """By GPTQ. A recipe that does not learn shares the weights that the gptq stage rounded once for all."""
-    if recipe.learns:
-        rounded = gptq.gptq(state.network, calibration.crops.training, state.high_precision)
-    else:
+    if recipe.needs_gptq_weights:
         rounded = load_weights(calibration.gptq_weights, state.network)
+    else:
+        rounded = gptq.gptq(state.network, calibration.crops.training, state.high_precision)
     return replace(state, network=rounded)
 
 
