@@ -1,7 +1,7 @@
 """build/datasets -> build/<model>/images: what one model is calibrated and scored on."""
 
 from edsr_int8.data.pairs.select import select_calibration, select_pairs
-from edsr_int8.metrics.fixed_shape import write_card_pairs
+from edsr_int8.metrics.card_pairs import write_card_pairs
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.rows import Params, row
 from edsr_int8.pipeline.run import run

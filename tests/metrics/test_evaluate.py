@@ -43,30 +43,30 @@ def test_scores_equal_scikit_image_on_the_shaved_images(folders):
         read_rgb(folder / "one.png")[8:-8, 8:-8] for folder in (folders.hr, folders.outputs, folders.fp32)
     )
     enlarged = bicubic.enlarge(read_rgb(folders.lr / "one.png"), 2)[8:-8, 8:-8]
-    one = next(score for score in scores["per_image"] if score["name"] == "one")
+    one = next(score for score in scores.per_image if score.name == "one")
     psnr = partial(peak_signal_noise_ratio, data_range=255)
-    assert one["psnr_db"] == pytest.approx(psnr(hr, output))
-    assert one["input_psnr_db"] == pytest.approx(psnr(hr, enlarged))
-    assert one["fidelity_db"] == pytest.approx(psnr(fp32, output))
+    assert one.psnr_db == pytest.approx(psnr(hr, output))
+    assert one.input_psnr_db == pytest.approx(psnr(hr, enlarged))
+    assert one.fidelity_db == pytest.approx(psnr(fp32, output))
 
 
 def test_figures_are_means_over_images_and_over_those_of_a_sequence(folders):
     scores = evaluate(folders, protocols=ALL, scale=2)["benchmark_y"]
-    assert [score["name"] for score in scores["per_image"]] == sorted(NAMES)
-    by_name = {score["name"]: score for score in scores["per_image"]}
-    assert scores["images"] == 4
-    assert scores["ssim"] == fmean(score["ssim"] for score in by_name.values())
-    night = fmean(by_name[name]["psnr_db"] for name in NAMES[1:3])
-    assert scores["per_sequence"]["night"]["psnr_db"] == night
-    assert {name: found["images"] for name, found in scores["per_sequence"].items()} == {"night": 2, "day": 1}
+    assert [score.name for score in scores.per_image] == sorted(NAMES)
+    by_name = {score.name: score for score in scores.per_image}
+    assert scores.images == 4
+    assert scores.ssim == fmean(score.ssim for score in by_name.values())
+    night = fmean(by_name[name].psnr_db for name in NAMES[1:3])
+    assert scores.per_sequence["night"].psnr_db == night
+    assert {name: found.images for name, found in scores.per_sequence.items()} == {"night": 2, "day": 1}
 
 
 def test_the_deblurring_input_is_scored_as_it_is(folders):
     blurred = Folders(lr=folders.fp32, hr=folders.hr, outputs=folders.outputs)
     as_output = Folders(lr=folders.fp32, hr=folders.hr, outputs=folders.fp32)
     scores = evaluate(blurred, protocols=RGB, scale=1)["basicsr"]
-    assert scores["input_psnr_db"] == evaluate(as_output, protocols=RGB, scale=1)["basicsr"]["psnr_db"]
-    assert scores["fidelity_db"] is None
+    assert scores.input_psnr_db == evaluate(as_output, protocols=RGB, scale=1)["basicsr"].psnr_db
+    assert scores.fidelity_db is None
 
 
 def test_any_number_of_workers_and_any_order_of_parts_gives_the_same(folders):
@@ -106,7 +106,7 @@ def test_an_image_too_small_for_a_protocol_is_named_with_the_protocol(folders):
         write_png(folder / "one.png", np.zeros((side, side, 3), np.uint8))
     with pytest.raises(InputError, match=rf"^{folders.hr / 'one.png'}: 26x26 .*official"):
         evaluate(folders, protocols=ALL, scale=2)
-    assert evaluate(folders, protocols=ALL[1:], scale=2)["basicsr"]["images"] == 4
+    assert evaluate(folders, protocols=ALL[1:], scale=2)["basicsr"].images == 4
 
 
 def test_a_folder_without_references_is_named(folders, tmp_path):

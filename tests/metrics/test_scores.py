@@ -1,51 +1,46 @@
-"""Scores of a build's folders: FID stands with every protocol that scores images of one shape."""
+"""scores.json: written from typed scores and read back as the same."""
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from edsr_int8.data.images import write_png
+from edsr_int8.errors import InputError
 from edsr_int8.metrics.fid.frechet import Fid
-from edsr_int8.metrics.scores import score_build
+from edsr_int8.metrics.scores import (
+    BuildFacts,
+    BuildScores,
+    ImageScore,
+    MeanScore,
+    Score,
+    Unscored,
+    read_scores,
+    write_scores,
+)
+
+FIGURES = (33.5, 0.93, 30.0, 0.8)
 
 
-@pytest.fixture
-def build(tmp_path: Path) -> Path:
-    """One x1 pair and its output, native and at the card's shape."""
-    noise = np.random.default_rng(0)
-    for kind, shape in (("evaluation", (40, 48, 3)), ("card", (32, 32, 3))):
-        for folder in (f"images/{kind}/set/lr", f"images/{kind}/set/hr", f"outputs/{kind}/set"):
-            write_png(tmp_path / folder / "a.png", noise.integers(0, 256, shape).astype(np.uint8))
-    return tmp_path
-
-
-def fids(build: Path, distance: object) -> dict[str, tuple[object, ...]]:
-    scores = score_build(
-        build / "images", build / "outputs", None, build / "crops", datasets=["set"],
-        protocols=["official", "basicsr", "card"], scale=1, distance=distance,
+def build_scores() -> BuildScores:
+    image = ImageScore(*FIGURES, None, name="night/1")
+    score = Score(
+        *FIGURES, 45.0, images=1, per_image=(image,),
+        per_sequence={"night": MeanScore(*FIGURES, None, images=1)}, fid=Fid(12.5, 64),
     )  # fmt: skip
-    names = ("fid", "fid_patches", "fid_skipped")
-    return {name: tuple(score.get(key) for key in names) for name, score in scores["set"].items()}
+    facts = BuildFacts(1000, 1.5, 3.3, 4096, 0.25, 0.125)
+    ranges = {"head": {"low": -1.0, "high": 2.0, "scale": 0.0118, "zero_point": 85.0}}
+    return BuildScores("ok", facts, ranges, {"set": {"official": score, "card": Unscored("no card images")}})
 
 
-def test_fid_compares_the_images_that_the_protocol_scores(build: Path) -> None:
-    asked = []
-
-    def distance(outputs: Path, references: Path) -> Fid:
-        asked.append((outputs.relative_to(build).as_posix(), references.relative_to(build).as_posix()))
-        return Fid(float(len(asked)), 64)
-
-    found = fids(build, distance)
-    kinds = ("card", "evaluation")
-    assert asked == [(f"outputs/{kind}/set", f"images/{kind}/set/hr") for kind in kinds]
-    assert found == {"card": (1.0, 64, ""), "official": (2.0, 64, ""), "basicsr": (2.0, 64, "")}
+def test_scores_read_back_as_they_were_written(tmp_path: Path) -> None:
+    write_scores(tmp_path / "scores.json", build_scores())
+    assert read_scores(tmp_path / "scores.json") == build_scores()
 
 
-def test_why_fid_is_missing_stands_in_its_place(build: Path) -> None:
-    found = fids(build, lambda *_: Fid(None, 0, "no weights"))
-    assert set(found.values()) == {(None, 0, "no weights")}
-
-
-def test_nothing_is_said_of_a_fid_that_nobody_asked_for(build: Path) -> None:
-    assert set(fids(build, None).values()) == {(None, None, None)}
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"status": "ok", "facts": {}, "ranges": {}, "datasets": {}}']
+)
+def test_a_damaged_file_is_one_line_that_names_it(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "scores.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=rf"^{path}: not the scores of a build .*; run the evaluate stage$"):
+        read_scores(path)

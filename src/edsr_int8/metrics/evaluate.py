@@ -1,9 +1,9 @@
-"""Scores of a build's images: one pure function an image, and a merge of what comes back."""
+"""Scores of a build's images: one pure function for each image, and a merge of what they return."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path, PurePosixPath
 from statistics import fmean
@@ -17,28 +17,27 @@ from edsr_int8.data.images import read_rgb
 from edsr_int8.errors import InputError
 from edsr_int8.metrics.protocols import Protocol, scored_pixels
 from edsr_int8.metrics.psnr import psnr_db
+from edsr_int8.metrics.scores import Figures, ImageScore, MeanScore, Score
 from edsr_int8.metrics.ssim import WINDOW, ssim
 from edsr_int8.progress import bar
-
-MEASURES = ("psnr_db", "ssim", "input_psnr_db", "input_ssim", "fidelity_db")
 
 
 @dataclass(frozen=True)
 class Folders:
-    """Where the images of one dataset lie; a name such as `x` or `sequence/x` is `x.png` in each."""
+    """Where the images of one data set lie; a name such as `x` or `sequence/x` is `x.png` in each folder."""
 
     lr: Path  # degraded
     hr: Path  # reference
     outputs: Path  # what is scored
-    fp32: Path | None = None  # what the fp32 build made of the same images, to measure fidelity against
+    fp32: Path | None = None  # the fp32 build's images of the same inputs: fidelity is measured against them
 
 
 def score_pair(
     output: NDArray[Any], reference: NDArray[Any], protocol: Protocol, scale: int
 ) -> tuple[float, float]:
-    """PSNR in dB and SSIM of two HWC RGB images in grey levels, uint8 or float, under `protocol`.
+    """PSNR in dB and SSIM under `protocol` of two HWC RGB images in grey levels 0..255, uint8 or float.
 
-    ValueError where the shapes differ or less than one SSIM window is left of them.
+    ValueError where the shapes differ, or where less than one SSIM window is left inside the shaved border.
     """
     ours, theirs = (scored_pixels(image, protocol, scale) for image in (output, reference))
     return psnr_db(ours, theirs), ssim(ours, theirs)
@@ -46,23 +45,21 @@ def score_pair(
 
 def evaluate(
     folders: Folders, *, protocols: Sequence[Protocol], scale: int, workers: int = 2
-) -> dict[str, dict[str, Any]]:
-    """Score every image of one dataset under every protocol: {protocol name: scores}.
+) -> dict[str, Score]:
+    """Score every image of one data set under every protocol: {protocol name: score}.
 
-    Scores: `images`, the means of MEASURES (`fidelity_db` None without fp32 images), `per_image`
-    (a list, by name) and `per_sequence` (means by sub-folder; empty where there is none). The
-    result depends on neither `workers` nor their order. InputError names an image that is missing,
-    has another size than its reference, or is too small for a protocol.
+    The result does not depend on `workers`. InputError names an image that is missing, has another size
+    than its reference, or is too small for a protocol.
     """
     names = image_names(folders)
     score = partial(score_image, folders=folders, protocols=tuple(protocols), scale=scale)
-    with ThreadPoolExecutor(workers) as pool:  # OpenCV and numpy let go of the interpreter lock
+    with ThreadPoolExecutor(workers) as pool:  # OpenCV and numpy release the interpreter lock
         scores = list(bar(pool.map(score, names), "evaluate", total=len(names), unit="image"))
     return {protocol.name: merge([image[protocol.name] for image in scores]) for protocol in protocols}
 
 
 def image_names(folders: Folders) -> list[str]:
-    """Names of the references, sorted. InputError where there is none, or a partner is missing."""
+    """Names of the references, sorted. InputError where there is none, or where one has no partner."""
     names = sorted(
         path.relative_to(folders.hr).with_suffix("").as_posix() for path in folders.hr.rglob("*.png")
     )
@@ -78,8 +75,8 @@ def image_names(folders: Folders) -> list[str]:
 
 def score_image(
     name: str, *, folders: Folders, protocols: Sequence[Protocol], scale: int
-) -> dict[str, dict[str, Any]]:
-    """One image's scores, {protocol name: {name, *MEASURES}}; each file is decoded once."""
+) -> dict[str, ImageScore]:
+    """The scores of one image, {protocol name: score}; each file is decoded once."""
     reference = read_rgb(_path(folders.hr, name))
     output = _read_like(reference, _path(folders.outputs, name))
     fp32 = _read_like(reference, _path(folders.fp32, name)) if folders.fp32 else None
@@ -91,24 +88,35 @@ def score_image(
         psnr, similarity = score_pair(output, reference, protocol, scale)
         input_psnr, input_similarity = score_pair(enlarged, reference, protocol, scale)
         fidelity = None if fp32 is None else psnr_db(pixels(output), pixels(fp32))
-        figures = (psnr, similarity, input_psnr, input_similarity, fidelity)
-        scores[protocol.name] = {"name": name, **dict(zip(MEASURES, figures, strict=True))}
+        scores[protocol.name] = ImageScore(
+            psnr, similarity, input_psnr, input_similarity, fidelity, name=name
+        )
     return scores
 
 
-def merge(per_image: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Means over images, and over the images of each sub-folder, beside the images' own scores."""
-    ordered = sorted(per_image, key=lambda score: score["name"])
+def merge(per_image: Sequence[ImageScore]) -> Score:
+    """The images' own scores, their means, and the means over each sub-folder; the order does not matter."""
+    ordered = sorted(per_image, key=lambda score: score.name)
     sequences = defaultdict(list)
     for score in ordered:
-        sequences[PurePosixPath(score["name"]).parent.as_posix()].append(score)
+        sequences[PurePosixPath(score.name).parent.as_posix()].append(score)
     sequences.pop(".", None)
-    per_sequence = {sequence: _means(scores) for sequence, scores in sequences.items()}
-    return {**_means(ordered), "per_image": ordered, "per_sequence": per_sequence}
+    per_sequence = {name: MeanScore(**_means(scores)) for name, scores in sequences.items()}
+    return Score(**_means(ordered), per_image=tuple(ordered), per_sequence=per_sequence)
+
+
+def _means(scores: Sequence[ImageScore]) -> dict[str, Any]:
+    """Means of all figures, correctly rounded and so the same in any order; None where an image has None."""
+    columns = {figure.name: [getattr(score, figure.name) for score in scores] for figure in fields(Figures)}
+    means = {figure: None if None in values else fmean(values) for figure, values in columns.items()}
+    return {"images": len(scores), **means}
 
 
 def enlarge_input(path: Path, scale: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """What there is without a network: the bicubic enlargement, or at x1 the degraded image itself."""
+    """What there is without a network: the bicubic enlargement, or at x1 the degraded image itself.
+
+    InputError where the image at `path`, times `scale`, does not have the reference's `shape`.
+    """
     image = read_rgb(path)
     if (image.shape[0] * scale, image.shape[1] * scale) != shape[:2]:
         raise InputError(f"{path}: {_size(image.shape)} times {scale} is not its reference's {_size(shape)}")
@@ -131,15 +139,9 @@ def _check_size(path: Path, image: NDArray[np.uint8], protocol: Protocol, scale:
     if min(image.shape[:2]) - 2 * shave < WINDOW:
         raise InputError(
             f"{path}: {_size(image.shape)} is too small for protocol {protocol.name}, which shaves {shave}"
-            f" off every border and needs {WINDOW}x{WINDOW} more; take larger images or another protocol"
+            f" pixels off every border and needs {WINDOW}x{WINDOW} more; take larger images or another "
+            "protocol"
         )
-
-
-def _means(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Correctly rounded, so the same in any order; None where an image has none."""
-    columns = {measure: [score[measure] for score in scores] for measure in MEASURES}
-    means = {measure: None if None in column else fmean(column) for measure, column in columns.items()}
-    return {"images": len(scores), **means}
 
 
 def _size(shape: tuple[int, ...]) -> str:

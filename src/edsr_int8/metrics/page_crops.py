@@ -1,4 +1,4 @@
-"""The window of a picture that shows most: what the page puts side by side."""
+"""The crops that the page puts side by side: the most detailed window of a data set's first image."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,11 @@ SIDE = 192  # output pixels, a multiple of every scale
 
 
 def crops(folders: Folders, *, scale: int, side: int = SIDE) -> dict[str, Image]:
-    """Cut the most detailed window of at most `side` pixels out of the first image.
+    """Cut the most detailed window, at most `side` pixels wide and high, out of the first image.
 
     Returns uint8 HWC RGB images: `input` (the degraded pixels, smaller by `scale`), `bicubic` (their
-    enlargement; the input itself at x1), `output` and `reference`. The window follows from the
-    reference alone, so all builds of a network show the same one.
+    enlargement; at x1 the input itself), `output` and `reference`. The window depends on the reference
+    alone, so all builds of a network show the same one.
     """
     path = f"{image_names(folders)[0]}.png"
     reference = read_rgb(folders.hr / path)
@@ -31,12 +31,12 @@ def crops(folders: Folders, *, scale: int, side: int = SIDE) -> dict[str, Image]
 
 
 def detailed_window(image: Image, *, side: int, step: int) -> tuple[slice, slice]:
-    """Rows and columns of the window with the largest sum of absolute differences of neighbours.
+    """Rows and columns of the window whose neighbouring pixels differ most, by the sum of their differences.
 
-    Edges lie on multiples of `step`; the topmost, then leftmost of equal windows.
+    Its edges lie on multiples of `step`. Of equal windows it is the topmost, then the leftmost.
     """
     height, width = (min(side, length) // step * step for length in image.shape[:2])
-    grey = image.sum(axis=2, dtype=np.int64)  # whole numbers: sums are exact, ties are ties
+    grey = image.sum(axis=2, dtype=np.int64)  # integers: sums are exact, so equal windows compare equal
     detail = np.abs(np.diff(grey, axis=0, append=grey[-1:])) + np.abs(
         np.diff(grey, axis=1, append=grey[:, -1:])
     )

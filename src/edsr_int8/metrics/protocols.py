@@ -1,4 +1,4 @@
-"""The stated ways of scoring an image: which pixels of output and reference are compared, and how."""
+"""Scoring protocols: which pixels of an output and its reference are compared, and in which form."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,14 +14,14 @@ BT601_BLACK = 16.0
 
 @dataclass(frozen=True)
 class Protocol:
-    """One row: what is done to an image before PSNR and SSIM."""
+    """What is done to an image before PSNR and SSIM are computed."""
 
     name: str
     channels: str  # RGB | Y (of BT.601)
-    shave_extra: int  # pixels left out at every border, beyond shave_scales times the scale
+    shave_extra: int  # pixels left out at every border: shave_scales times the scale, and these
     shave_scales: int
     rounded: bool  # float outputs are rounded to whole grey levels first
-    fixed_shape: bool  # scored on pairs that `card_inputs` resized, not on the native images
+    fixed_shape: bool  # scored on pairs that `card_inputs` resized, not on images of their own shape
     source: str
 
     def shave(self, scale: int) -> int:
@@ -32,22 +32,23 @@ class Protocol:
 PROTOCOLS = {
     row.name: row
     for row in (
-        # Its README says scale + 2; the code that printed its figures shaves scale + 6.
+        # EDSR-PyTorch's README says scale + 2, but the code that printed its figures shaves scale + 6.
         Protocol("official", "RGB", 6, 1, True, False, "EDSR-PyTorch, src/utility.py, calc_psnr: DIV2K"),
         Protocol("basicsr", "RGB", 0, 1, True, False, "BasicSR, options/test/EDSR: crop_border = scale"),
-        # Y stays unrounded, as in BasicSR's to_y_channel; MATLAB's, rounded to uint8, gives 0.08 dB less.
+        # Y stays unrounded, as in BasicSR's to_y_channel. MATLAB rounds it to uint8, which costs 0.08 dB.
         Protocol("benchmark_y", "Y", 0, 1, True, False, "papers on Set5, Set14, B100, Urban100"),
-        # Outputs that are whole grey levels already lose at most 0.006 dB to it at 30 dB (1/12 in the MSE).
+        # The vendor scores unrounded outputs. Ours are whole grey levels: rounding adds 1/12 to the mean
+        # squared error, at most 0.006 dB at 30 dB.
         Protocol("card", "RGB", 0, 0, False, True, "the vendor's evaluation scripts: both images resized"),
     )
 }
 
 
 def scored_pixels(image: NDArray[Any], protocol: Protocol, scale: int) -> NDArray[Any]:
-    """What the protocol compares of an image.
+    """The pixels of `image` that `protocol` compares.
 
-    `image` is HWC RGB in grey levels, uint8 or float (clipped to 0..255 here, rounded half to even
-    where the protocol rounds); the result is HWC as given, or float64 HW for Y.
+    `image` is HWC RGB in grey levels, uint8 or float. Floats are clipped to 0..255, and rounded half to
+    even where the protocol rounds. Returns HWC of that type, or float64 HW where the protocol compares Y.
     """
     shave = protocol.shave(scale)
     pixels = image[shave : image.shape[0] - shave, shave : image.shape[1] - shave]
@@ -65,10 +66,10 @@ def luma(image: NDArray[Any]) -> NDArray[np.float64]:
 def card_inputs(
     lr: NDArray[np.uint8], hr: NDArray[np.uint8], shape: tuple[int, int], scale: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The pair that the `card` protocol runs and scores on; uint8 HWC in and out.
+    """The pair that the `card` protocol runs and scores on; uint8 HWC RGB in and out.
 
-    The degraded image is resized to `shape` (height, width), the reference to the output's shape,
-    both by OpenCV's INTER_AREA, whatever that does to the aspect ratio.
+    The degraded image is resized to `shape` (height, width), the reference to the output's shape, both by
+    OpenCV's INTER_AREA. The aspect ratio is not kept.
     """
     height, width = shape
     fixed_lr = cv2.resize(lr, (width, height), interpolation=cv2.INTER_AREA)

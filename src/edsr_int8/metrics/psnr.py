@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 PEAK = 255.0
-IDENTICAL_DB = 100.0  # what an identical pair counts as, so that means stay finite
+IDENTICAL_DB = 100.0  # of identical images, in place of infinity: means stay finite
 
 
 def psnr_db(output: NDArray[Any], reference: NDArray[Any]) -> float:
-    """10 log10(255^2 / MSE) in decibels, at most 100: no pair scores above an identical one.
+    """10 log10(255^2 / MSE) in decibels, at most 100, which identical images have.
 
-    Both arrays hold grey levels 0..255, uint8 or float, any shape; ValueError where shapes differ, where
-    there is no pixel, and where one is NaN or infinite.
+    Both arrays hold grey levels 0..255, uint8 or float, in any shape. ValueError where their shapes differ,
+    where they have no pixel, or where a grey level is NaN or infinite.
     """
     if output.shape != reference.shape:
         raise ValueError(f"shapes differ: {output.shape} and {reference.shape}")

@@ -1,85 +1,95 @@
-"""Everything that is said of one build: its facts, the scores of its images, the crops for the page."""
+"""What scores.json holds: the figures of one build's images, and facts about the build itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
-import onnx
-
-from edsr_int8.checkpoints.facts import NetworkFacts
-from edsr_int8.data.images import Image, write_png
-from edsr_int8.files import read_json
-from edsr_int8.metrics.evaluate import Folders, evaluate
-from edsr_int8.metrics.fid.distance import Distance
+from edsr_int8.errors import InputError
+from edsr_int8.files import read_json, write_json
 from edsr_int8.metrics.fid.frechet import Fid
-from edsr_int8.metrics.page_crops import crops
-from edsr_int8.metrics.protocols import PROTOCOLS
-from edsr_int8.models.complexity import card_flops_g, gmacs
-
-NATIVE, CARD = "evaluation", "card"  # sub-folders: images at their own shape, and at the card's fixed one
 
 
-def build_facts(network: NetworkFacts, model: Path, shape: tuple[int, int]) -> dict[str, Any]:
-    """Parameters, operations for an image of `shape` (height, width), and bytes of the ONNX file `model`.
+@dataclass(frozen=True)
+class Figures:
+    """Of one image, or means over images. PSNR in dB; SSIM at most 1, which identical images have."""
 
-    And, as quantize noted in the file, the shares of MACs and activation bytes above 8 bits: 1 of fp32.
-    """
-    height, width = shape
-    noted = {entry.key: entry.value for entry in onnx.load(model).metadata_props}
-    otherwise = 0.0 if noted.get("precision") else 1.0
-    return {
-        "float_mac_share": float(noted.get("float_mac_share", otherwise)),
-        "float_byte_share": float(noted.get("float_byte_share", otherwise)),
-        "params": network.params,
-        "gmacs": gmacs(network, height, width),
-        "card_flops_g": card_flops_g(network, height, width),
-        "model_bytes": model.stat().st_size,
-    }
+    psnr_db: float
+    ssim: float
+    input_psnr_db: float  # of the input's bicubic enlargement; at x1 of the input as it is
+    input_ssim: float
+    fidelity_db: float | None  # PSNR against the fp32 build's image; None without one
 
 
-def fp32_outputs(own_target: Path, reference_target: Path) -> Path | None:
-    """The folder of fp32 images that a build is compared with: its own target's, or else the reference's."""
-    for folder in (own_target, reference_target):
-        if read_json(folder / "status.json")["status"] == "ok":
-            return folder
-    return None
+@dataclass(frozen=True)
+class ImageScore(Figures):
+    name: str
 
 
-def score_build(
-    images: Path, outputs: Path, fp32: Path | None, out: Path, *, datasets: Sequence[str],
-    protocols: Sequence[str], scale: int, distance: Distance | None = None,
-) -> dict[str, Any]:  # fmt: skip
-    """Score a build under every protocol: {data set: {protocol: scores}}; its crops go to `out` as PNG.
-
-    `images`, `outputs` and `fp32` hold the model's pairs, this build's images and those of the fp32
-    build (None for fp32 itself), each in {evaluation,card}/<data set>. With `distance`, scores have the
-    FID of the whole images: the same for all protocols that score images of one shape.
-    """
-    scores: dict[str, Any] = {}
-    for dataset in datasets:
-        for kind in (CARD, NATIVE):  # the crops of the native images stay, where there are both
-            wanted = [PROTOCOLS[name] for name in protocols if PROTOCOLS[name].fixed_shape == (kind == CARD)]
-            if wanted and not (outputs / kind).is_dir():  # the vendor's card runs its fixed shape only
-                why = {"unavailable": f"the target gives no {kind} images"}
-                scores.setdefault(dataset, {}).update({protocol.name: why for protocol in wanted})
-            elif wanted:
-                folders = _folders(images, outputs, fp32, f"{kind}/{dataset}")
-                found = evaluate(folders, protocols=wanted, scale=scale)
-                far = _fid(distance(folders.outputs, folders.hr)) if distance else {}
-                scores.setdefault(dataset, {}).update({name: score | far for name, score in found.items()})
-                _write_crops(crops(folders, scale=scale), out, dataset)
-    return scores
+@dataclass(frozen=True)
+class MeanScore(Figures):
+    images: int
 
 
-def _fid(found: Fid) -> dict[str, Any]:
-    return {"fid": found.distance, "fid_patches": found.patches, "fid_skipped": found.reason}
+@final
+@dataclass(frozen=True)
+class Score(MeanScore):
+    """One data set under one protocol."""
+
+    per_image: tuple[ImageScore, ...]  # sorted by name
+    per_sequence: Mapping[str, MeanScore]  # by sub-folder; empty where there is none
+    fid: Fid | None = None  # None where params.yaml does not ask for it
 
 
-def _folders(images: Path, outputs: Path, fp32: Path | None, name: str) -> Folders:
-    lr, hr = images / name / "lr", images / name / "hr"
-    return Folders(lr=lr, hr=hr, outputs=outputs / name, fp32=fp32 / name if fp32 else None)
+@dataclass(frozen=True)
+class Unscored:
+    """Why a build has no score for a data set under a protocol."""
+
+    reason: str
 
 
-def _write_crops(shown: Mapping[str, Image], out: Path, dataset: str) -> None:
-    for kind, image in shown.items():
-        write_png(out / f"{dataset}.{kind}.png", image)
+@dataclass(frozen=True)
+class BuildFacts:
+    params: int
+    gmacs: float  # 1e9 multiply-accumulates for one image of the row's shape
+    card_flops_g: float  # the same work as the model card counts it
+    model_bytes: int  # of the ONNX file
+    high_precision_mac_share: float  # of all MACs, those of layers with an input or output above 8 bits
+    high_precision_byte_share: float  # of the bytes that layers give, those above 8 bits
+
+
+@dataclass(frozen=True)
+class BuildScores:
+    status: str  # "ok", or "unavailable: why"
+    facts: BuildFacts
+    ranges: Mapping[str, Mapping[str, float]]  # ranges.json: tensor -> low, high, scale, zero_point
+    datasets: Mapping[str, Mapping[str, Score | Unscored]]  # data set -> protocol; empty unless ok
+
+
+def write_scores(path: Path, scores: BuildScores) -> None:
+    """Write `scores` as JSON; equal scores give equal bytes."""
+    write_json(path, asdict(scores))
+
+
+def read_scores(path: Path) -> BuildScores:
+    """What `write_scores` wrote. InputError where it is no such file."""
+    try:
+        tree = read_json(path)
+        datasets = {
+            dataset: {protocol: _score(found) for protocol, found in protocols.items()}
+            for dataset, protocols in tree.pop("datasets").items()
+        }
+        return BuildScores(**{**tree, "facts": BuildFacts(**tree["facts"]), "datasets": datasets})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not the scores of a build ({error}); run the evaluate stage") from None
+
+
+def _score(tree: dict[str, Any]) -> Score | Unscored:
+    if "reason" in tree:
+        return Unscored(**tree)
+    return Score(**{
+        **tree,
+        "per_image": tuple(ImageScore(**image) for image in tree["per_image"]),
+        "per_sequence": {name: MeanScore(**means) for name, means in tree["per_sequence"].items()},
+        "fid": tree["fid"] and Fid(**tree["fid"]),
+    })  # fmt: skip

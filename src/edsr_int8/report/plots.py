@@ -1,66 +1,70 @@
-"""The figures behind the charts: what `dvc plots` draws and what the page draws."""
+"""The rows behind the charts: `dvc plots` draws them from CSV files, the page draws them itself."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
 
-from edsr_int8.pipeline.rows import REFERENCE_TARGET, Model
-from edsr_int8.report.table import Row, Scores, reference_of, score_of
-
-# Files under results/plots, each with its columns and their formats.
-DROP = {"build": "", "psnr_drop_db": ".4f", "fidelity_db": ".4f"}
-PER_IMAGE = {
-    "model": "",
-    "precision": "",
-    "target": "",
-    "dataset": "",
-    "protocol": "",
-    "image": "",
-    "psnr_db": ".4f",
-    "input_psnr_db": ".4f",
-    "psnr_drop_db": ".4f",
-    "fidelity_db": ".4f",
-}
+from edsr_int8.pipeline.rows import REFERENCE_TARGET
+from edsr_int8.report.results import BuildKey, Results
+from edsr_int8.report.table import Decibels, QualityRow, image_drops
 
 
-def drop(rows: Iterable[Row]) -> list[Row]:
-    """What each build loses against fp32, under one name: `dvc plots` has a single axis for it."""
+@dataclass(frozen=True)
+class DropRow:
+    """A row of plots/drop.csv: what a build loses against fp32."""
+
+    build: str  # all names in one: `dvc plots` has a single axis for them
+    psnr_drop_db: Annotated[float, ".4f"]
+    fidelity_db: Decibels
+
+
+@dataclass(frozen=True)
+class ImageRow:
+    """A row of plots/per_image.csv: what one image loses against fp32."""
+
+    model: str
+    precision: str
+    target: str
+    dataset: str
+    protocol: str
+    image: str
+    psnr_db: Annotated[float, ".4f"]
+    input_psnr_db: Annotated[float, ".4f"]
+    psnr_drop_db: Annotated[float, ".4f"]
+    fidelity_db: Decibels
+
+    @property
+    def build(self) -> BuildKey:
+        return BuildKey(self.model, self.precision, self.target)
+
+
+def drop(rows: Iterable[QualityRow]) -> list[DropRow]:
+    """Of every row that has a drop."""
     return [
-        {"build": _build(row), "psnr_drop_db": row["psnr_drop_db"], "fidelity_db": row["fidelity_db"]}
-        for row in rows
-        if row["psnr_drop_db"] is not None
+        DropRow(_name(row), row.psnr_drop_db, row.fidelity_db) for row in rows if row.psnr_drop_db is not None
     ]
 
 
-def _build(row: Row) -> str:
-    """What tells builds apart comes first, since Vega cuts long labels."""
-    names = [row[column] for column in ("model", "precision", "protocol", "dataset", "target")]
-    return " ".join(names[:-1] if row["target"] == REFERENCE_TARGET else names)
+def _name(row: QualityRow) -> str:
+    """The names that tell builds apart come first, since Vega cuts long labels."""
+    names = [row.model, row.precision, row.protocol, row.dataset]
+    return " ".join(names if row.target == REFERENCE_TARGET else [*names, row.target])
 
 
-def per_image(models: Mapping[str, Model], scores: Scores) -> list[Row]:
-    """What each image lost against fp32, for every build that has an fp32 one to compare with."""
+def per_image(results: Results) -> list[ImageRow]:
+    """Of every image of every build that has an fp32 build to compare with."""
     rows = []
-    for key in scores:
-        for dataset in models[key[0]].evaluation:
-            for protocol in models[key[0]].protocols:
-                score = score_of(scores, key, dataset, protocol)
-                fp32 = score_of(scores, reference_of(scores, key), dataset, protocol)
-                names = dict(zip(PER_IMAGE, (*key, dataset, protocol), strict=False))
-                rows += [{**names, **row} for row in _images(score, fp32)]
+    for key in results.builds:
+        model = results.models[key.model]
+        for dataset in model.evaluation:
+            for protocol in model.protocols:
+                score = results.score(key, dataset, protocol)
+                drops = image_drops(score, results.score(results.reference(key), dataset, protocol))
+                rows += [
+                    ImageRow(
+                        *key, dataset, protocol, image.name, image.psnr_db, image.input_psnr_db,
+                        drops[image.name], image.fidelity_db,
+                    )
+                    for image in (score.per_image if score and drops else ())
+                ]  # fmt: skip
     return rows
-
-
-def _images(score: Mapping[str, Any], fp32: Mapping[str, Any]) -> list[Row]:
-    if not score or not fp32:
-        return []
-    psnr_db = {image["name"]: image["psnr_db"] for image in fp32["per_image"]}
-    return [
-        {
-            "image": image["name"],
-            "psnr_db": image["psnr_db"],
-            "input_psnr_db": image["input_psnr_db"],
-            "psnr_drop_db": psnr_db[image["name"]] - image["psnr_db"],
-            "fidelity_db": image["fidelity_db"],
-        }
-        for image in score["per_image"]
-    ]

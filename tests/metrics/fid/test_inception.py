@@ -8,9 +8,9 @@ import torch
 from edsr_int8.data.images import write_png
 from edsr_int8.errors import InputError
 from edsr_int8.files import sha256
-from edsr_int8.metrics.fid.distance import distance
 from edsr_int8.metrics.fid.frechet import Fid
 from edsr_int8.metrics.fid.inception import inception, load_features
+from edsr_int8.metrics.fid.requested import requested_fid
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def test_features_equal_those_of_pytorch_fid(weights):
     """Computed once with pytorch-fid 0.3.0's own InceptionV3 and these weights on these patches."""
     patches = np.random.RandomState(1).randint(0, 256, (2, 64, 48, 3)).astype(np.uint8)
     patches[1] = np.linspace(0, 255, 64 * 48 * 3).reshape(64, 48, 3)
-    features = load_features(weights, digest="")(patches)
+    features = load_features(weights, sha256="")(patches)
     assert features.shape == (2, 2048)
     expected = [
         [0.0931, 0.27339, 4.07252, 1.57665, 6.50318, 0.49015, 0.0, 0.25359,
@@ -72,27 +72,29 @@ def test_folders_go_through_the_network_where_the_weights_are_at_hand(weights, t
     """Two flat patches a side have no spread: the distance is that of their features, whichever they are."""
     for folder, grey in (("outputs", 90), ("references", 150)):
         write_png(tmp_path / folder / "x.png", np.full((64, 130, 3), grey, np.uint8))
-    found = distance(probed(weights, sha256=sha256(weights)))(tmp_path / "outputs", tmp_path / "references")
-    features = load_features(weights, digest="")
+    found = requested_fid(probed(weights, sha256=sha256(weights)))(
+        tmp_path / "outputs", tmp_path / "references"
+    )
+    features = load_features(weights, sha256="")
     one, other = (features(np.full((1, 64, 64, 3), grey, np.uint8))[0] for grey in (90, 150))
     assert found.patches == 2
     assert found.distance == pytest.approx(np.square(one - other).sum(), rel=1e-3)
 
 
 def test_no_section_asks_for_nothing():
-    assert distance(None) is None
+    assert requested_fid(None) is None
 
 
 def test_missing_weights_skip_with_a_reason(tmp_path):
-    found = distance(probed(tmp_path / "absent.pth", here=False))(tmp_path, tmp_path)
+    found = requested_fid(probed(tmp_path / "absent.pth", here=False))(tmp_path, tmp_path)
     assert found == Fid(None, 0, f"no Inception weights at {tmp_path / 'absent.pth'}")
 
 
 def test_other_weights_are_refused(weights, tmp_path):
     with pytest.raises(InputError, match=rf"^{weights}: sha256 .*expected 6726825d"):
-        load_features(weights, digest="6726825d")
+        load_features(weights, sha256="6726825d")
     torch.save({"conv.weight": torch.zeros(1)}, tmp_path / "other.pth")
     (tmp_path / "none.pth").write_bytes(b"not a checkpoint")
     for name in ("other.pth", "none.pth"):
         with pytest.raises(InputError, match=f"^{tmp_path / name}: does not hold"):
-            load_features(tmp_path / name, digest="")
+            load_features(tmp_path / name, sha256="")

@@ -5,14 +5,16 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from tiny_results import FP32, FP32_OPENVINO, INT8, score, unavailable, with_build, with_model
 
+from edsr_int8.metrics.fid.frechet import Fid
 from edsr_int8.quantization.analysis.curves import CurvePoint
 from edsr_int8.quantization.analysis.losses import Loss
-from edsr_int8.quantization.calibration.counting import sketch
-from edsr_int8.quantization.recipe import Recipe
-from edsr_int8.report import table
-from edsr_int8.report.page import render as page
-from edsr_int8.report.page.analysis import Analysis
+from edsr_int8.quantization.calibration.counting import count
+from edsr_int8.report.analysis import Analysis
+from edsr_int8.report.page.render import fixed, render
+from edsr_int8.report.results import Results
+from edsr_int8.report.table import quality
 
 VOID = {"meta", "link", "img", "input", "br"}
 LOADS = {"src", "href", "srcset", "action", "data", "poster"}
@@ -59,18 +61,18 @@ class Reader(HTMLParser):
 
 
 @pytest.fixture
-def html(models, scores, timings, crops):
-    return page.render(models, scores, timings, crops)
+def html(results):
+    return render(results)
 
 
-def test_fid_stands_beside_its_number_of_patches(models, scores, timings, crops):
-    assert "FID" not in Reader(page.render(models, scores, timings, crops)).text
-    put = {precision: scores["net", precision, "onnxruntime"]["datasets"]["photos"]["official"]
-           for precision in ("fp32", "int8")}  # fmt: skip
-    put["fp32"].update(fid=12.25, fid_patches=640, fid_skipped="")
-    put["int8"].update(fid=None, fid_patches=0, fid_skipped="no weights at w.pth")
-    text = Reader(page.render(models, scores, timings, crops)).text
-    assert "12.25 640 patches" in text and "Skipped: no weights at w.pth." in text
+def test_fid_stands_beside_its_number_of_patches(results, html):
+    assert "FID" not in Reader(html).text
+    results = with_build(results, FP32, score=replace(score(34.0, 36.0), fid=Fid(12.25, 640)))
+    results = with_build(
+        results, INT8, score=replace(score(33.5, 36.25), fid=Fid(None, 0, "no weights at w"))
+    )
+    text = Reader(render(results)).text
+    assert "12.25 640 patches" in text and "Skipped: no weights at w." in text
 
 
 def test_tags_are_closed_in_turn_and_ids_are_unique(html):
@@ -86,57 +88,74 @@ def test_nothing_is_loaded_from_elsewhere(html):
     assert not re.search(r"https?://|\bfetch\(|\bimport\b|XMLHttpRequest", html[html.index("<script>") :])
 
 
-def test_every_row_stands_in_the_table(html, models, scores):
-    rows = table.quality(models, scores)
+def test_every_row_stands_in_the_table(html, results):
+    rows = quality(results)
     body = html[html.index('<section id="table">') :].split("</tbody>")[0]
     assert body.count('<th scope="row"') == len(rows) == 4
-    assert all(f"{row['psnr_db']:.3f}" in body for row in rows if row["psnr_db"])
+    assert all(f"{row.psnr_db:.3f}" in body for row in rows if row.psnr_db)
     assert body.count("unavailable: openvino is not installed") == 1
 
 
 def test_headline_says_the_drop_and_what_it_buys(html):
-    assert "int8 costs 0.12\N{NO-BREAK SPACE}dB of PSNR against fp32" in "".join(Reader(html).texts)
+    assert "int8 costs 0.125\N{NO-BREAK SPACE}dB of PSNR against fp32" in "".join(Reader(html).texts)
     assert "and 2.0 times its speed" in html
 
 
-def test_card_columns_are_there_only_with_published_figures(html, models, scores, timings, crops):
+def test_a_small_drop_is_no_zero(results):
+    better = with_build(results, INT8, score=score(34.0, 35.994))
+    assert "int8 costs 0.003\N{NO-BREAK SPACE}dB" in "".join(Reader(render(better)).texts)
+
+
+def test_the_worst_image_is_named_with_what_it_loses(html):
+    assert "0.500 image0" in Reader(html).text
+
+
+def test_warnings_head_the_page_and_mark_their_rows(results, html):
+    assert "Warnings" not in Reader(html).text
+    text = Reader(render(with_build(results, INT8, score=score(14.9, 15.0)))).text
+    assert "Warnings net: int8 scores below its own input, and fp32 does not" in text
+    assert "int8 onnxruntime · warning" in text
+
+
+def test_card_columns_are_there_only_with_published_figures(html, results):
     assert "34.610" in html
-    bare = {"net": replace(models["net"], reference={})}
-    assert "Card" not in Reader(page.render(bare, scores, timings, crops)).text
+    assert "Card" not in Reader(render(with_model(results, reference={}))).text
 
 
-def test_pictures_are_the_crops_themselves(html, crops):
+def test_pictures_are_the_crops_themselves(html, results):
     images = Reader(html).images
     assert list(images) == ["input", "bicubic", "fp32", "int8", "reference"]
-    folder = crops["net", "int8", "onnxruntime"]
+    folder = results.builds[INT8].crops
     encoded = images["int8"]["src"].removeprefix("data:image/png;base64,")
     assert base64.b64decode(encoded) == (folder / "photos.output.png").read_bytes()
     assert (images["input"]["width"], images["int8"]["height"]) == ("4", "6")
 
 
-def test_network_without_enlargement_shows_no_bicubic(models, scores, timings, crops):
-    models = {"net": replace(models["net"], scale=1)}
-    assert "bicubic" not in Reader(page.render(models, scores, timings, crops)).images
+def test_network_without_enlargement_shows_no_bicubic(results):
+    assert "bicubic" not in Reader(render(with_model(results, scale=1))).images
 
 
-def test_names_and_reasons_are_escaped(models, scores, timings, crops):
+def test_names_and_reasons_are_escaped(results):
     evil = '"><script>alert(1)</script>&'
-    scores["net", "fp32", "openvino"]["status"] = f"unavailable: {evil}"
-    timings["net", "int8", "onnxruntime"]["machine"] = evil
-    named = {"net": replace(models["net"], source=evil)}
-    html = page.render(named, scores, timings, crops)
+    missing = replace(unavailable(), status=f"unavailable: {evil}")
+    results = with_build(results, FP32_OPENVINO, scores=missing)
+    timing = replace(results.builds[INT8].timing, machine=evil)
+    html = render(with_model(with_build(results, INT8, timing=timing), source=evil))
     assert html.count("<script>") == 1
     assert Reader(html).text.count(evil) >= 3
 
 
-def test_equal_inputs_give_equal_pages(html, models, scores, timings, crops):
-    assert page.render(models, scores, timings, crops) == html
+def test_equal_results_give_equal_pages(html, results):
+    assert render(results) == html
 
 
-def test_page_without_timings_pictures_or_any_figure(models, scores):
-    missing = dict.fromkeys(scores, scores["net", "fp32", "openvino"])
-    reader = Reader(page.render(models, missing, {}, {}))
-    assert reader.ids == ["table", "notes"]
+def test_page_without_pictures_or_any_figure(results, tmp_path):
+    missing = replace(results, builds={
+        key: replace(build, scores=unavailable(), crops=tmp_path / "none")
+        for key, build in results.builds.items()
+    })  # fmt: skip
+    reader = Reader(render(missing))
+    assert reader.ids == ["table", "speed", "notes"]
     assert "no target could run it" in reader.text
 
 
@@ -150,23 +169,35 @@ def test_page_without_timings_pictures_or_any_figure(models, scores):
     ],
 )
 def test_numbers_are_set_for_reading(value, digits, expected):
-    assert page.fixed(value, digits) == expected
+    assert fixed(value, digits) == expected
 
 
-def test_what_explains_the_loss_stands_on_the_page(models, scores, timings, crops):
-    values = sketch(np.arange(-50, 51, dtype=np.float32))
+def explained(results: Results) -> Results:
+    """The results with all that explains the loss of int8."""
     losses = [
         Loss("all", "all", 2.0, 0, 0),
         Loss("body", "weights", 0.5, 1.5, 1.2),
         Loss("sum", "tensor", 1.0, 1, 3),
     ]
+    counted = {"sum": count(np.arange(-50, 51, dtype=np.float32))}
     curve = [CurvePoint(0, None, 1.0), CurvePoint(10, 0.9, 0.8)]
-    scores["net", "int8", "onnxruntime"]["ranges"] = {"sum": {"low": -25.0, "high": 50.0}}
-    settings = {"fp32": Recipe("float32"), "int8": Recipe("int8", "percentile", 99.0)}
-    analyses = {"net": Analysis(losses, {"sum": values}, {"int8": curve})}
-    html = page.render(models, scores, timings, crops, settings, analyses)
+    scores = replace(results.builds[INT8].scores, ranges={"sum": {"low": -25.0, "high": 50.0}})
+    analysis = Analysis(losses, counted, {"int8": curve})
+    return replace(with_build(results, INT8, scores=scores), analyses={"net": analysis})
+
+
+def test_what_explains_the_loss_stands_on_the_page(results):
+    html = render(explained(results))
     text = Reader(html).text
-    assert "most from sum, its output: 50.0 %" in text and "Tuning" in text
+    assert "largest: sum, its output: 50.0 %" in text and "Finetuning" in text
     assert "int8 keeps −25.00 to 50.00" in html and 'x1="25.0%"' in html
-    settings["int8"] = replace(settings["int8"], channel_transform=True)  # then these are other tensors
-    assert "int8 keeps" not in page.render(models, scores, timings, crops, settings, analyses)
+
+
+def test_ranges_of_rewritten_tensors_are_not_drawn(results):
+    recipe = replace(results.recipes["int8"], channel_transform=True)
+    rewritten = replace(explained(results), recipes={**results.recipes, "int8": recipe})
+    assert "int8 keeps" not in render(rewritten)
+
+
+def test_what_no_row_needs_is_not_on_the_page(html):
+    assert "Where the loss comes from" not in html and 'id="causes"' not in html

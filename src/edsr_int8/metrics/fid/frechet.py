@@ -1,15 +1,15 @@
 """Fréchet distance between the features of two sets of images (FID), over patches.
 
 Heusel et al., "GANs trained by a two time-scale update rule converge to a local Nash equilibrium",
-NeurIPS 2017, https://arxiv.org/abs/1706.08500, eq. 6. A set of photographs is far too small for
-statistics of 2048 features, so patches are compared; few of them still make the distance too large
-(Chong and Forsyth, "Effectively unbiased FID and Inception score", CVPR 2020): state their number.
+NeurIPS 2017, https://arxiv.org/abs/1706.08500, eq. 6. A set of photographs is far too small for statistics
+of 2048 features, so patches are compared. With few patches the distance is still too large (Chong and
+Forsyth, "Effectively unbiased FID and Inception score", CVPR 2020), so their number is part of the result.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,21 +19,25 @@ from edsr_int8.progress import bar
 
 Features = Callable[[NDArray[np.uint8]], NDArray[Any]]  # uint8 NHWC RGB -> [N, features]
 
-BATCH = 8  # patches a call: bounds the network's memory
+BATCH = 8  # patches in one call: bounds the network's memory
 
 
+@final
 @dataclass(frozen=True)
 class Fid:
-    """`distance` over `patches` patches of either set; None where it cannot be had, and `reason` says why."""
+    """`distance` over `patches` patches of either set; None where there is none, and `reason` says why."""
 
     distance: float | None
     patches: int
     reason: str = ""
 
 
+FolderDistance = Callable[[Path, Path], Fid]  # folder of outputs, folder of references
+
+
 @dataclass(frozen=True)
 class Moments:
-    """Sufficient statistics of a Gaussian: they add, so parts may be taken anywhere, in any order."""
+    """Sufficient statistics of a Gaussian: those of two sets of samples add up to those of both together."""
 
     count: int
     total: NDArray[np.float64]  # [features]
@@ -53,7 +57,7 @@ class Moments:
 
 
 def moments(features: NDArray[Any]) -> Moments:
-    """Statistics of [samples, features], in float64."""
+    """Statistics of an array [samples, features], in float64."""
     x = features.astype(np.float64)
     return Moments(len(x), x.sum(axis=0), x.T @ x)
 
@@ -61,8 +65,8 @@ def moments(features: NDArray[Any]) -> Moments:
 def frechet_distance(a: Moments, b: Moments) -> float:
     """|mean_a - mean_b|^2 + trace(C_a + C_b - 2 (C_a C_b)^(1/2)), never below 0.
 
-    With C = F F^T the trace of the root is the sum of the singular values of F_a^T F_b: no matrix
-    root of a product that is not symmetric, and no complex numbers from rounding.
+    With C = F F^T the trace of the root is the sum of the singular values of F_a^T F_b. So no root of an
+    asymmetric matrix is needed, and rounding cannot make complex numbers.
     """
     shift = float(np.square(a.mean - b.mean).sum())
     spread = float(np.trace(a.covariance) + np.trace(b.covariance))
@@ -71,31 +75,31 @@ def frechet_distance(a: Moments, b: Moments) -> float:
 
 
 def _factor(covariance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """F [features, rank] with F F^T = covariance; eigenvalues that are only rounding error are left out."""
+    """F [features, rank] with F F^T = covariance, without eigenvalues that are only rounding error."""
     values, vectors = np.linalg.eigh(covariance)
     kept = values > len(values) * np.finfo(np.float64).eps * values[-1]
     return vectors[:, kept] * np.sqrt(values[kept])
 
 
 def patches(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """[N, side, side, 3]: the squares that tile an HWC image from its top left; none where it is smaller."""
+    """[N, side, side, 3]: the squares that tile an HWC image from its top left; none of a smaller image."""
     rows, columns = image.shape[0] // side, image.shape[1] // side
     tiled = image[: rows * side, : columns * side].reshape(rows, side, columns, side, 3)
     return tiled.swapaxes(1, 2).reshape(rows * columns, side, side, 3)
 
 
 def folder_moments(paths: Sequence[Path], features: Features, *, side: int, most: int = 0) -> Moments | None:
-    """Statistics of the patches of some images; None where all images are smaller than a patch.
+    """Statistics of the patches of the images at `paths`; None where all images are smaller than a patch.
 
-    With `most`, of that many patches at most, spread evenly over all: they follow from the images' shapes
-    alone, so two folders of equal shapes are compared at equal places.
+    `most` > 0: of at most so many patches, spread evenly over all. Which ones depends on the images' shapes
+    alone, so two folders of images of equal shapes are compared at the same places.
     """
     counts = [(height // side) * (width // side) for height, width in map(image_shape, paths)]
     every = sum(counts)
     wanted = min(most or every, every)
     total, before = None, 0
     for path, count in zip(bar(paths, "fid", unit="image"), counts, strict=True):
-        # Patch i is taken where i * wanted / every passes a whole number.
+        # Patch i is taken where the integer part of i * wanted / every rises.
         taken = np.diff(np.arange(before, before + count + 1) * wanted // max(every, 1)) > 0
         before += count
         tiles = patches(read_rgb(path), side)[taken]
@@ -106,7 +110,10 @@ def folder_moments(paths: Sequence[Path], features: Features, *, side: int, most
 
 
 def fid(outputs: Path, references: Path, features: Features, *, side: int, most: int = 0) -> Fid:
-    """Distance between all **.png of two folders, or `most` of their patches; memory grows with neither."""
+    """Distance between the patches of all **.png of two folders, or of at most `most` patches of each.
+
+    Memory does not grow with the number of images or patches.
+    """
     a, b = (
         folder_moments(sorted(folder.rglob("*.png")), features, side=side, most=most)
         for folder in (outputs, references)

@@ -1,9 +1,9 @@
-"""The Inception v3 network that FID is measured with: 2048 features of an image.
+"""The Inception v3 network of FID: 2048 features of an image.
 
 Szegedy et al., "Rethinking the Inception architecture for computer vision", CVPR 2016. Names and widths
-are those of torchvision's Inception3 with 1008 classes and no auxiliary head, so that the published
-weights load strictly; as in pytorch-fid 0.3.0, average pools do not count their padding and the last
-block pools by maximum, since the weights come from TensorFlow's inception-2015-12-05.
+are those of torchvision's Inception3 with 1008 classes and no auxiliary head, so that the published weights
+load strictly. The weights come from TensorFlow's inception-2015-12-05; so, as in pytorch-fid 0.3.0, average
+pools do not count their padding, and the last block pools by maximum.
 """
 
 import pickle
@@ -18,27 +18,27 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edsr_int8.errors import InputError
-from edsr_int8.files import sha256
+from edsr_int8.files import sha256 as digest_of
 from edsr_int8.metrics.fid.frechet import Features
 
 INPUT_SIDE = 299  # pixels: every patch is resized to this
 
 
-def load_features(weights: Path, *, digest: str) -> Features:
-    """uint8 NHWC RGB patches -> float32 [N, 2048] features, by the network with weights from a file.
+def load_features(weights: Path, *, sha256: str) -> Features:
+    """The function uint8 NHWC RGB patches -> float32 [N, 2048] features, with the weights of a file.
 
-    InputError where the file's sha256 does not begin with `digest`, or it holds no such network.
+    InputError where the file's digest does not begin with `sha256`, or where it holds other weights.
     """
-    if not (found := sha256(weights)).startswith(digest):
+    if not (found := digest_of(weights)).startswith(sha256):
         raise InputError(
-            f"{weights}: sha256 is {found[:8]}..., expected {digest}...; delete it to fetch it again"
+            f"{weights}: sha256 is {found[:8]}..., expected {sha256}...; delete it to fetch it again"
         )
     network = inception()
     try:
         network.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     except (RuntimeError, TypeError, pickle.UnpicklingError):
         raise InputError(f"{weights}: does not hold the weights of the Inception v3 of FID") from None
-    network.fc = nn.Identity()  # the features are what the classifier takes
+    network.fc = nn.Identity()  # the features are the inputs of the classifier
     network.eval()
 
     def features(patches: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -52,10 +52,10 @@ def load_features(weights: Path, *, digest: str) -> Features:
     return features
 
 
-class Unit(nn.Module):
-    """Convolution without bias, batch norm, ReLU.
+class ConvBnRelu(nn.Module):
+    """A convolution without bias, batch normalization, ReLU: torchvision's BasicConv2d.
 
-    `kernel` is '1x7', padded so that the size is kept, or '3x3/2': a stride of 2 and no padding.
+    `kernel` is '1x7', padded so that the size is kept, or '3x3/2', with stride 2 and no padding.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: str) -> None:
@@ -71,10 +71,10 @@ class Unit(nn.Module):
 
 
 class Mixed(nn.Module):
-    """Branches side by side, concatenated.
+    """Parallel branches, concatenated.
 
-    A branch is 'step, step, ...'; a step is 'pool' or 'name outputs kernel', and ' | ' puts two of the
-    latter side by side.
+    A branch is 'step, step, ...'. A step is 'pool' or 'name outputs kernel', or two of the latter in
+    parallel, as in 'name outputs kernel | name outputs kernel'.
     """
 
     def __init__(self, inputs: int, pool: Callable[[Tensor], Tensor], *branches: str) -> None:
@@ -83,12 +83,12 @@ class Mixed(nn.Module):
         self.branches = [self._add_branch(inputs, branch) for branch in branches]
 
     def _add_branch(self, width: int, branch: str) -> list[list[str]]:
-        """Make the branch's units; returns their names by step, none for a pool."""
+        """Add the branch's convolutions; return their names step by step, none for a pool."""
         steps: list[list[str]] = []
         for step in branch.split(", "):
             layers = [] if step == "pool" else [layer.split() for layer in step.split(" | ")]
             for name, outputs, kernel in layers:
-                self.add_module(name, Unit(width, int(outputs), kernel))
+                self.add_module(name, ConvBnRelu(width, int(outputs), kernel))
             steps.append([name for name, _, _ in layers])
             width = sum(int(outputs) for _, outputs, _ in layers) or width
         return steps
@@ -114,8 +114,8 @@ def halve(x: Tensor) -> Tensor:
     return functional.max_pool2d(x, 3, stride=2)
 
 
-def block_35(inputs: int, pooled: int) -> Mixed:
-    """At 35x35 pixels: torchvision's InceptionA."""
+def inception_a(inputs: int, pooled: int) -> Mixed:
+    """At 35x35 pixels; the letters are torchvision's."""
     return Mixed(
         inputs,
         average,
@@ -126,8 +126,8 @@ def block_35(inputs: int, pooled: int) -> Mixed:
     )
 
 
-def reduce_to_17(inputs: int) -> Mixed:
-    """InceptionB."""
+def inception_b(inputs: int) -> Mixed:
+    """From 35x35 to 17x17 pixels."""
     return Mixed(
         inputs,
         halve,
@@ -137,8 +137,8 @@ def reduce_to_17(inputs: int) -> Mixed:
     )
 
 
-def block_17(width: int) -> Mixed:
-    """At 17x17 pixels: InceptionC."""
+def inception_c(width: int) -> Mixed:
+    """At 17x17 pixels."""
     return Mixed(
         768,
         average,
@@ -150,8 +150,8 @@ def block_17(width: int) -> Mixed:
     )
 
 
-def reduce_to_8() -> Mixed:
-    """InceptionD."""
+def inception_d() -> Mixed:
+    """From 17x17 to 8x8 pixels."""
     return Mixed(
         768,
         halve,
@@ -161,8 +161,8 @@ def reduce_to_8() -> Mixed:
     )
 
 
-def block_8(inputs: int, pool: Callable[[Tensor], Tensor]) -> Mixed:
-    """At 8x8 pixels: InceptionE."""
+def inception_e(inputs: int, pool: Callable[[Tensor], Tensor]) -> Mixed:
+    """At 8x8 pixels."""
     return Mixed(
         inputs,
         pool,
@@ -174,26 +174,26 @@ def block_8(inputs: int, pool: Callable[[Tensor], Tensor]) -> Mixed:
 
 
 def inception() -> nn.Sequential:
-    """float NCHW RGB -1..1 at 299x299 pixels -> 1008 class scores; all but the last layer: 2048 features."""
+    """float NCHW RGB -1..1 of 299x299 pixels -> 1008 class scores; the last layer takes the 2048 features."""
     layers: dict[str, nn.Module] = {
-        "Conv2d_1a_3x3": Unit(3, 32, "3x3/2"),
-        "Conv2d_2a_3x3": Unit(32, 32, "3x3/1"),
-        "Conv2d_2b_3x3": Unit(32, 64, "3x3"),
+        "Conv2d_1a_3x3": ConvBnRelu(3, 32, "3x3/2"),
+        "Conv2d_2a_3x3": ConvBnRelu(32, 32, "3x3/1"),
+        "Conv2d_2b_3x3": ConvBnRelu(32, 64, "3x3"),
         "maxpool1": nn.MaxPool2d(3, 2),
-        "Conv2d_3b_1x1": Unit(64, 80, "1x1"),
-        "Conv2d_4a_3x3": Unit(80, 192, "3x3/1"),
+        "Conv2d_3b_1x1": ConvBnRelu(64, 80, "1x1"),
+        "Conv2d_4a_3x3": ConvBnRelu(80, 192, "3x3/1"),
         "maxpool2": nn.MaxPool2d(3, 2),
-        "Mixed_5b": block_35(192, 32),
-        "Mixed_5c": block_35(256, 64),
-        "Mixed_5d": block_35(288, 64),
-        "Mixed_6a": reduce_to_17(288),
-        "Mixed_6b": block_17(128),
-        "Mixed_6c": block_17(160),
-        "Mixed_6d": block_17(160),
-        "Mixed_6e": block_17(192),
-        "Mixed_7a": reduce_to_8(),
-        "Mixed_7b": block_8(1280, average),
-        "Mixed_7c": block_8(2048, maximum),
+        "Mixed_5b": inception_a(192, 32),
+        "Mixed_5c": inception_a(256, 64),
+        "Mixed_5d": inception_a(288, 64),
+        "Mixed_6a": inception_b(288),
+        "Mixed_6b": inception_c(128),
+        "Mixed_6c": inception_c(160),
+        "Mixed_6d": inception_c(160),
+        "Mixed_6e": inception_c(192),
+        "Mixed_7a": inception_d(),
+        "Mixed_7b": inception_e(1280, average),
+        "Mixed_7c": inception_e(2048, maximum),
         "avgpool": nn.AdaptiveAvgPool2d(1),
         "flatten": nn.Flatten(),
         "fc": nn.Linear(2048, 1008),

@@ -1,4 +1,4 @@
-"""The file that FID's network is loaded from: looked for, and fetched where that works. It stops nothing."""
+"""Bring the file of weights that FID's network needs. Without it the run goes on, and the table says why."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,10 +8,10 @@ from edsr_int8.files import sha256 as digest_of
 
 
 def find_weights(weights: Path, urls: Sequence[str], *, sha256: str, partial: Path, mirror: str = "") -> str:
-    """'' where the file `weights` is there, or has been fetched (see `download`); else why it cannot be had.
+    """'' where the file `weights` is there or could be fetched (see `download`), else why not.
 
-    InputError where a file is there and its digest does not begin with `sha256`: that is a mistake, and no
-    reason to overwrite the file.
+    InputError where a file is there whose digest does not begin with `sha256`: one of the two is wrong, and
+    the file is not overwritten.
     """
     if weights.exists():
         if not (found := digest_of(weights)).startswith(sha256):

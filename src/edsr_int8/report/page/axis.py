@@ -1,4 +1,4 @@
-"""The axes of a chart: where its numbers stand, in per cent of its box, so that it is drawn at any width."""
+"""The axes of a chart. Places are in per cent of the chart's box, so that it can be drawn at any width."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Axis:
-    """A stretch of numbers, low < high; a logarithmic one has low > 0."""
+    """A range of numbers, low < high; a logarithmic one has low > 0."""
 
     low: float
     high: float
@@ -36,7 +36,10 @@ def _round_step(rough: float) -> float:
 
 
 def linear(values: Iterable[float], *, zero: bool = False, margin: float = 0.08) -> Axis:
-    """An axis that holds `values` with `margin` of its length to spare; `zero`: starts at 0 or below."""
+    """An axis that holds `values` and, at both ends, `margin` times their range.
+
+    With `zero` it starts at 0, or below where a value does.
+    """
     values = [*values, 0.0] if zero else list(values)
     low, high = min(values), max(values)
     spare = margin * ((high - low) or 1.0)
@@ -44,13 +47,13 @@ def linear(values: Iterable[float], *, zero: bool = False, margin: float = 0.08)
 
 
 def logarithmic(values: Iterable[float], *, margin: float = 0.12) -> Axis:
-    """The same for positive values on a logarithmic scale."""
+    """A logarithmic axis that holds the positive `values` and a margin."""
     axis = linear([math.log10(value) for value in values], margin=margin)
     return Axis(10**axis.low, 10**axis.high, log=True)
 
 
 def apart(marks: Sequence[tuple[float, float]], *, width: float, height: float) -> list[float]:
-    """New heights for labels at (x, y), raised where two are nearer than `width` and `height`."""
+    """The heights of labels at (x, y), raised where two would be nearer than `width` and `height`."""
     placed: list[tuple[float, float]] = []
     heights = [0.0] * len(marks)
     for i in sorted(range(len(marks)), key=lambda i: (marks[i][1], i)):

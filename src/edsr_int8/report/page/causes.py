@@ -1,38 +1,32 @@
-"""The section of the page that says where the int8 loss comes from, and what ranges and tuning do to it."""
+"""The section of the page on where the int8 loss comes from, and what ranges and finetuning do to it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from edsr_int8.quantization.recipe import Recipe
+from edsr_int8.report.analysis import Analysis
 from edsr_int8.report.page import distributions, layers, lines
-from edsr_int8.report.page.analysis import Analysis
-from edsr_int8.report.table import Row, Scores
+from edsr_int8.report.results import Results
+from edsr_int8.report.table import QualityRow
 
 Given = TypeVar("Given")
 
 
-def causes(
-    first: Mapping[str, Mapping[str, Row]],
-    scores: Scores,
-    settings: Mapping[str, Recipe],
-    analyses: Mapping[str, Analysis],
-) -> dict[str, Any]:
-    """The charts by their kind, then by model; models without one are left out.
+def causes(results: Results, first: Mapping[str, Mapping[str, QualityRow]]) -> dict[str, Any]:
+    """The charts by kind, then by model; a model without data for a chart is left out.
 
-    `first` is model -> precision -> row, as page.first_rows gives it; `analyses` go by model.
+    `first` is model -> precision -> row, as `render.first_rows` gives it.
     """
+    recipes = results.recipes
 
     def histograms(model: str, found: Analysis) -> list[dict[str, Any]]:
-        return distributions.histograms(found.sketches, _ranges(scores, model, settings))
+        return distributions.histograms(found.histograms, _ranges(results, model))
 
     return {
-        "layers": _by_model(analyses, lambda _, found: layers.layers(found.losses)),
-        "histograms": _by_model(analyses, histograms),
-        "percentiles": _by_model(first, lambda _, rows: lines.percentiles(settings, rows)),
-        "tuning": _by_model(analyses, lambda _, found: lines.tuning(found.curves)),
-        "rewritten": [
-            name for name, row in settings.items() if row.dtype == "int8" and not row.keeps_tensors
-        ],
+        "layers": _by_model(results.analyses, lambda _, found: layers.layers(found.losses)),
+        "histograms": _by_model(results.analyses, histograms),
+        "percentiles": _by_model(first, lambda _, rows: lines.percentiles(recipes, rows)),
+        "finetuning": _by_model(results.analyses, lambda _, found: lines.finetuning(found.curves)),
+        "rewritten": [n for n, recipe in recipes.items() if recipe.ranges and not recipe.keeps_tensors],
     }
 
 
@@ -40,10 +34,10 @@ def _by_model(given: Mapping[str, Given], chart: Callable[[str, Given], Any]) ->
     return {model: drawn for model, value in given.items() if (drawn := chart(model, value))}
 
 
-def _ranges(scores: Scores, model: str, settings: Mapping[str, Recipe]) -> dict[str, distributions.Ends]:
-    """Recipe -> tensor -> range, of the builds of `model` whose tensors are the network's own."""
+def _ranges(results: Results, model: str) -> dict[str, distributions.Ends]:
+    """Precision -> tensor -> range, of the builds of `model` whose tensors are the float network's own."""
     return {
-        precision: scored["ranges"]
-        for (name, precision, _), scored in scores.items()
-        if name == model and scored.get("ranges") and settings[precision].keeps_tensors
+        key.precision: build.scores.ranges
+        for key, build in results.builds.items()
+        if key.model == model and build.scores.ranges and results.recipes[key.precision].keeps_tensors
     }

@@ -9,19 +9,19 @@ from edsr_int8.quantization.analysis.losses import Loss, decibels
 def layers(losses: Iterable[Loss]) -> dict[str, Any] | None:
     """Rows in the network's order, bars in per cent of the longest. None without any.
 
-    A bar is the mean squared error of rounding this part alone; its number, that in per cent of the
-    error with all rounded. Errors of parts add up only about, so the numbers need not come to 100.
+    A bar is the mean squared error when this alone is rounded; its number is that error in per cent of the
+    one with everything rounded. Such errors do not add up exactly, so the numbers need not sum to 100.
     """
     found = list(losses)
     total = next((loss.alone_mse for loss in found if loss.kind == "all"), 0.0)
-    parts = [loss for loss in found if loss.kind != "all"]
-    longest = max((loss.alone_mse for loss in parts), default=0.0)
+    single = [loss for loss in found if loss.kind != "all"]
+    longest = max((loss.alone_mse for loss in single), default=0.0)
     if not total or not longest:
         return None
     rows: dict[str, dict[str, Any]] = {}
-    for loss in parts:
+    for loss in single:
         rows.setdefault(loss.name, {})[loss.kind] = _bar(loss, longest, total)
-    most = max(parts, key=lambda loss: loss.alone_mse)
+    most = max(single, key=lambda loss: loss.alone_mse)
     return {"rows": rows, "total_db": decibels(total), "most": _bar(most, longest, total) | {"loss": most}}
 
 

@@ -1,4 +1,4 @@
-"""Small line charts: how tuning went, and what a percentile does to the picture."""
+"""Small line charts: how finetuning went, and PSNR by the percentile of the ranges."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,18 +8,18 @@ from edsr_int8.quantization.analysis.curves import CurvePoint
 from edsr_int8.quantization.analysis.losses import decibels
 from edsr_int8.quantization.recipe import Recipe
 from edsr_int8.report.page import axis
-from edsr_int8.report.table import Row
+from edsr_int8.report.table import QualityRow
 
 
 @dataclass(frozen=True)
 class Line:
-    precision: str  # whose colour it has
+    precision: str  # whose colour the line has
     points: Sequence[tuple[float, float]]
-    names: Sequence[str] = ()  # whose points these are, where each is a precision of its own: drawn as dots
+    names: Sequence[str] = ()  # the precision of each point where they differ: drawn as dots
     dashed: bool = False
 
 
-def tuning(curves: Mapping[str, Sequence[CurvePoint]]) -> dict[str, Any] | None:
+def finetuning(curves: Mapping[str, Sequence[CurvePoint]]) -> dict[str, Any] | None:
     """PSNR against the float network's output by step: held-out crops solid, training crops dashed."""
     lines = []
     for name, curve in curves.items():
@@ -29,26 +29,26 @@ def tuning(curves: Mapping[str, Sequence[CurvePoint]]) -> dict[str, Any] | None:
     return _chart(lines) if lines else None
 
 
-def percentiles(settings: Mapping[str, Recipe], rows: Mapping[str, Row]) -> dict[str, Any] | None:
-    """PSNR of the precisions that differ in their percentile alone, evenly spaced by rising percentile.
+def percentiles(recipes: Mapping[str, Recipe], rows: Mapping[str, QualityRow]) -> dict[str, Any] | None:
+    """PSNR of the precisions that differ in nothing but their percentile; rising percentiles, evenly spaced.
 
-    `rows`: precision -> row of the table, of one network. None where no two precisions are such.
+    `rows`: precision -> row of the table, of one model. None where no two precisions differ like that.
     """
     groups: dict[Recipe, dict[float, str]] = {}
     for name in rows:
-        if name in settings and (percentile := settings[name].percentile) is not None:
-            groups.setdefault(replace(settings[name], percentile=None), {})[percentile] = name
+        if (percentile := recipes[name].percentile) is not None:
+            groups.setdefault(replace(recipes[name], percentile=None), {})[percentile] = name
     families = [dict(sorted(names.items())) for names in groups.values() if len(names) > 1]
     values = sorted({value for names in families for value in names})
     lines = []
     for names in families:
-        points = [(values.index(value), rows[name]["psnr_db"]) for value, name in names.items()]
+        points = [(values.index(value), rows[name].psnr_db or 0.0) for value, name in names.items()]
         lines.append(Line(next(iter(names.values())), points, names=list(names.values())))
     return _chart(lines, [f"{value:g}" for value in values]) if lines else None
 
 
 def _chart(lines: Sequence[Line], labels: Sequence[str] = ()) -> dict[str, Any]:
-    """Places in per cent, y from the top; `labels` of x = 0, 1, ... where these are not its round numbers."""
+    """Places in per cent, y from the top; `labels` of x = 0, 1, ..., or none for round ticks."""
     x = axis.linear((at for line in lines for at, _ in line.points), margin=0.1 if labels else 0.0)
     y = axis.linear(value for line in lines for _, value in line.points)
     ticks = [(float(i), label) for i, label in enumerate(labels)] or [
@@ -66,6 +66,7 @@ def _drawn(line: Line, x: axis.Axis, y: axis.Axis) -> dict[str, Any]:
     places = [(x.percent(at), round(100 - y.percent(value), 2)) for at, value in line.points]
     dots = zip(line.names, places, line.points, strict=False)
     first, last = line.points[0][1], line.points[-1][1]
+    where = " on the crops that it learns from" if line.dashed else ""
     return {
         "precision": line.precision,
         "dashed": line.dashed,
@@ -73,5 +74,5 @@ def _drawn(line: Line, x: axis.Axis, y: axis.Axis) -> dict[str, Any]:
         "dots": [
             {"precision": name, "x": left, "y": top, "value": value} for name, (left, top), (_, value) in dots
         ],
-        "text": f"{line.precision}{' while learning' if line.dashed else ''}: {first:.2f} to {last:.2f} dB",
+        "text": f"{line.precision}{where}: {first:.2f} to {last:.2f} dB",
     }

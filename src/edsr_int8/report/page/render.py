@@ -10,60 +10,51 @@ import jinja2
 from markupsafe import Markup
 
 from edsr_int8.metrics.protocols import PROTOCOLS
-from edsr_int8.pipeline.rows import REFERENCE_PRECISION, Model
-from edsr_int8.quantization.recipe import Recipe
-from edsr_int8.report import plots, table
+from edsr_int8.pipeline.rows import REFERENCE_PRECISION
+from edsr_int8.report import plots
+from edsr_int8.report.markdown import fid_reasons, warning_lines
 from edsr_int8.report.page import charts
-from edsr_int8.report.page.analysis import Analysis
 from edsr_int8.report.page.causes import causes
 from edsr_int8.report.page.distributions import BINS
-from edsr_int8.report.table import Key, Row, Scores, build_key
+from edsr_int8.report.results import BuildKey, Results
+from edsr_int8.report.speed import SpeedRow, speed
+from edsr_int8.report.table import QualityRow, quality
 
 MINUS, NONE, APART = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{NARROW NO-BREAK SPACE}"
 
 
-def render(
-    models: Mapping[str, Model],
-    scores: Scores,
-    timings: Mapping[Key, Mapping[str, Any]],
-    crops: Mapping[Key, Path],
-    settings: Mapping[str, Recipe] | None = None,
-    analyses: Mapping[str, Analysis] | None = None,
-) -> str:
-    """The page's HTML: equal inputs give equal text.
-
-    `crops` is the folder of every build's `<dataset>.{input,bicubic,output,reference}.png`; what is
-    not there is not shown. `settings` are the rows of the precisions, `analyses` go by model.
-    """
-    rows = table.quality(models, scores)
-    speeds = dict(zip(timings, table.speed(timings), strict=True))
+def render(results: Results) -> str:
+    """The page's HTML: equal results give equal text."""
+    rows = quality(results)
+    speeds = {row.build: row for row in speed(results)}
     first = first_rows(rows)
-    precisions = list(dict.fromkeys((REFERENCE_PRECISION, *(row["precision"] for row in rows))))
+    precisions = list(dict.fromkeys((REFERENCE_PRECISION, *(row.precision for row in rows))))
     return _template().render(
-        models=models,
+        models=results.models,
         rows=rows,
         speeds=speeds,
         first=first,
-        # Its colour in the style sheet: 0 is the hollow grey of fp32, 1 to 5 are taken in turn.
+        # The number of each one's colour in the style sheet: 0 is fp32's hollow grey, 1 to 5 take turns.
         precisions={name: i and (i - 1) % 5 + 1 for i, name in enumerate(precisions)},
-        targets=list(dict.fromkeys(row["target"] for row in rows)),
+        targets=list(dict.fromkeys(row.target for row in rows)),
         fp32=REFERENCE_PRECISION,
-        protocols=[PROTOCOLS[name] for name in dict.fromkeys(row["protocol"] for row in rows)],
-        has_fid=any(row["fid"] is not None for row in rows),
+        protocols=[PROTOCOLS[name] for name in dict.fromkeys(row.protocol for row in rows)],
+        has_fid=any(row.fid is not None for row in rows),
         has_mixed=any(is_mixed(row) for row in rows),
-        has_agreement=any(row["integer_equal_share"] is not None for row in rows),
-        fid_reasons=table.fid_reasons(rows),
-        has_reference=any(model.reference for model in models.values()),
+        has_conformance=any(row.integer_equal_share is not None for row in rows),
+        fid_reasons=fid_reasons(rows),
+        warnings=warning_lines(rows),
+        has_reference=any(model.reference for model in results.models.values()),
         findings=[_finding(first, speeds, name) for name in precisions[1:]],
         scatter=charts.scatter(first, rows, speeds),
-        lanes=charts.lanes(rows, plots.per_image(models, scores)),
+        lanes=charts.lanes(rows, plots.per_image(results)),
         histogram_bins=BINS,
-        causes=causes(first, scores, settings or {}, analyses or {}),
+        causes=causes(results, first),
         pictures=[
             {"model": name, "dataset": dataset, "views": views}
-            for name, model in models.items()
+            for name, model in results.models.items()
             for dataset in model.evaluation
-            if (views := _views(model, dataset, {k: v for k, v in crops.items() if k[0] == name}))
+            if (views := _views(results, name, dataset))
         ],
     )
 
@@ -72,7 +63,7 @@ def _template() -> jinja2.Template:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"fixed": fixed, "key": build_key}
+    environment.filters["fixed"] = fixed
     environment.tests["mixed"] = is_mixed
     # Style and script stand in the page itself, so that the file works from disk and without a network.
     environment.globals |= {"style": Markup(_source("page.css")), "script": Markup(_source("page.js"))}
@@ -90,39 +81,39 @@ def fixed(value: float | None, digits: int) -> str:
     return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", MINUS).replace(",", APART)
 
 
-def is_mixed(row: Row) -> bool:
-    """Whether an int8 build has parts above 8 bits."""
-    return 0 < (row["float_byte_share"] or 0) < 1
+def is_mixed(row: QualityRow) -> bool:
+    """Whether an int8 build has layers above 8 bits."""
+    return 0 < row.high_precision_byte_share < 1
 
 
-def first_rows(rows: Iterable[Row]) -> dict[str, dict[str, Row]]:
-    """model -> precision -> its first row with figures: first target, data set and protocol that has any."""
-    first: dict[str, dict[str, Row]] = {}
+def first_rows(rows: Iterable[QualityRow]) -> dict[str, dict[str, QualityRow]]:
+    """model -> precision -> its first row with figures, in the order of the table."""
+    first: dict[str, dict[str, QualityRow]] = {}
     for row in rows:
-        if row["psnr_db"] is not None:
-            first.setdefault(row["model"], {}).setdefault(row["precision"], row)
+        if row.psnr_db is not None:
+            first.setdefault(row.model, {}).setdefault(row.precision, row)
     return first
 
 
 def _finding(
-    first: Mapping[str, Mapping[str, Row]], speeds: Mapping[Key, Row], precision: str
+    first: Mapping[str, Mapping[str, QualityRow]], speeds: Mapping[BuildKey, SpeedRow], precision: str
 ) -> dict[str, str]:
-    """What a precision costs and brings against fp32, as ranges over the networks."""
+    """What a precision costs and gains against fp32, as ranges over the models."""
     drops: list[float] = []
     sizes: list[float] = []
     paces: list[float] = []
     above: list[float] = []
     for of in first.values():
         row, fp32 = of.get(precision), of.get(REFERENCE_PRECISION)
-        if row and fp32 and row["target"] == fp32["target"]:
-            drops.append(row["psnr_drop_db"])
-            above += [100 * row["float_mac_share"]] if is_mixed(row) else []
-            sizes.append(100 * row["model_mb"] / fp32["model_mb"])
-            old, new = (speeds.get(build_key(build), {}).get("latency_ms") for build in (fp32, row))
+        if row and fp32 and row.target == fp32.target and row.psnr_drop_db is not None:
+            drops.append(row.psnr_drop_db)
+            above += [100 * row.high_precision_mac_share] if is_mixed(row) else []
+            sizes.append(100 * row.model_mb / fp32.model_mb)
+            old, new = (speeds[build].latency_ms for build in (fp32.build, row.build))
             paces += [old / new] if old and new else []
     return {
         "precision": precision,
-        "drop": _range(drops, 2),
+        "drop": _range(drops, 3),
         "bytes": _range(sizes, 0),
         "speed": _range(paces, 1),
         "above": _range(above, 0),
@@ -134,16 +125,17 @@ def _range(values: Iterable[float], digits: int) -> str:
     return " to ".join(dict.fromkeys(fixed(value, digits) for value in (*ordered[:1], *ordered[-1:])))
 
 
-def _views(model: Model, dataset: str, crops: Mapping[Key, Path]) -> list[dict[str, Any]]:
+def _views(results: Results, model: str, dataset: str) -> list[dict[str, Any]]:
     """The pictures of one data set; of each precision the output of the first target that ran it."""
     outputs: dict[str, Path] = {}
-    for (_, precision, _), folder in crops.items():
-        if (folder / f"{dataset}.output.png").is_file():
-            outputs.setdefault(precision, folder)
+    for key, build in results.builds.items():
+        if key.model == model and (build.crops / f"{dataset}.output.png").is_file():
+            outputs.setdefault(key.precision, build.crops)
     if not outputs:
         return []
     common = next(iter(outputs.values()))
-    enlarged = [("bicubic", common / f"{dataset}.bicubic.png")] if model.scale > 1 else []
+    scale = results.models[model].scale
+    enlarged = [("bicubic", common / f"{dataset}.bicubic.png")] if scale > 1 else []
     files = [
         ("input", common / f"{dataset}.input.png"),
         *enlarged,

@@ -1,4 +1,4 @@
-"""The `card` protocol's own images: every pair of a data set at one fixed shape."""
+"""The images of the `card` protocol: every pair of a data set, resized to one fixed shape."""
 
 from pathlib import Path
 
@@ -10,7 +10,10 @@ from edsr_int8.progress import bar
 
 
 def write_card_pairs(source: Path, out: Path, *, shape: tuple[int, int], scale: int) -> None:
-    """Resize every pair of the data set `source` as the card does, into out/{lr,hr}/<name>.png."""
+    """Write every pair of the data set `source`, resized by `card_inputs`, to out/{lr,hr}/<name>.png.
+
+    InputError where a degraded image has no reference.
+    """
     for pair in bar(read_pairs(source), "card images", unit="image"):
         low, high = card_inputs(read_rgb(pair.lr), read_rgb(_reference(pair)), shape, scale)
         write_png(out / "lr" / f"{pair.name}.png", low)

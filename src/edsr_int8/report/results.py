@@ -1,0 +1,111 @@
+"""What a report is made of: the rows of params.yaml, and what the stages wrote for every build and model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, final
+
+from edsr_int8.errors import InputError
+from edsr_int8.files import read_json
+from edsr_int8.metrics.scores import BuildScores, Score, Unscored
+from edsr_int8.pipeline.rows import REFERENCE_PRECISION, REFERENCE_TARGET, Model
+from edsr_int8.quantization.recipe import Recipe
+from edsr_int8.report.analysis import Analysis
+
+
+class BuildKey(NamedTuple):
+    """The names of one build's rows in params.yaml."""
+
+    model: str
+    precision: str
+    target: str
+
+
+@dataclass(frozen=True)
+class Timing:
+    """timing.json; see `targets.execution.timing.measure`. No figures where the target could not run."""
+
+    status: str  # "ok", or "unavailable: why"
+    height: int  # pixels, of the input
+    width: int
+    machine: str
+    runtime: str
+    version: str
+    threads: int
+    latency_ms: float | None = None
+    spread_ms: float | None = None
+    megapixels_per_s: float | None = None
+    peak_memory_mb: float | None = None
+    load_s: float | None = None
+
+
+@final
+@dataclass(frozen=True)
+class Conformance:
+    """How far images are from those of exact integer arithmetic."""
+
+    equal_share: float  # of all pixels, those equal in all three channels
+    max_difference: int  # grey levels, of any channel
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    scores: BuildScores
+    timing: Timing
+    conformance: Mapping[str, Conformance]  # by {evaluation,card}/<data set>; empty where nothing is compared
+    crops: Path  # folder of <data set>.{input,bicubic,output,reference}.png, as far as they are there
+
+
+@dataclass(frozen=True)
+class Results:
+    models: Mapping[str, Model]
+    recipes: Mapping[str, Recipe]  # by precision
+    builds: Mapping[BuildKey, BuildResult]  # in the order of the table
+    analyses: Mapping[str, Analysis]  # by model
+
+    def score(self, key: BuildKey | None, dataset: str, protocol: str) -> Score | None:
+        """None where there is no such build, or where its target gave no such images.
+
+        InputError where the scores on disk are those of another params.yaml.
+        """
+        found = self.entry(key, dataset, protocol) if key else None
+        return found if isinstance(found, Score) else None
+
+    def entry(self, key: BuildKey, dataset: str, protocol: str) -> Score | Unscored:
+        """A build's score, or the reason why it has none."""
+        scores = self.builds[key].scores
+        if scores.status != "ok":
+            return Unscored(scores.status.removeprefix("unavailable: "))
+        try:
+            return scores.datasets[dataset][protocol]
+        except KeyError:
+            raise InputError(
+                f"scores of {'/'.join(key)}: nothing for {dataset} under {protocol}; run dvc repro"
+            ) from None
+
+    def reference(self, key: BuildKey) -> BuildKey | None:
+        """The fp32 build that a build is compared with: its own target's, or the reference target's.
+
+        None for fp32 itself, and where neither target could run it.
+        """
+        if key.precision == REFERENCE_PRECISION:
+            return None
+        keys = [key._replace(precision=REFERENCE_PRECISION, target=t) for t in (key.target, REFERENCE_TARGET)]
+        return next((k for k in keys if k in self.builds and self.builds[k].scores.status == "ok"), None)
+
+
+def read_timing(path: Path) -> Timing:
+    """InputError where the file holds no timing."""
+    try:
+        return Timing(**read_json(path))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: not a timing ({error}); run the time stage") from None
+
+
+def read_conformance(path: Path, target: str) -> dict[str, Conformance]:
+    """Of one target, by data set. InputError where the file holds none."""
+    try:
+        found = read_json(path).get(target, {})
+        return {dataset: Conformance(**figures) for dataset, figures in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not a comparison of targets ({error}); run compare_targets") from None
