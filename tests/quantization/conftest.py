@@ -8,21 +8,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from int8_build import build, observed
 from skimage import data
 
 from edsr_int8.checkpoints.convert import convert, load_network
 from edsr_int8.checkpoints.facts import NetworkFacts
 from edsr_int8.data.images import write_png
 from edsr_int8.export import float_graph, save
-from edsr_int8.models.build import build
+from edsr_int8.models.build import build as build_module
 from edsr_int8.models.description import Description
-from edsr_int8.quantization.calibration.observe import observe, observe_network
-from edsr_int8.quantization.calibration.range_estimators import Grid, choose_all, grid
-from edsr_int8.quantization.ir.layers import Network, measured, read_network
-from edsr_int8.quantization.quantize import quantize
+from edsr_int8.quantization.ir.layers import Network
+from edsr_int8.quantization.ir.read_onnx import read_network
+from edsr_int8.quantization.passes import run
 from edsr_int8.quantization.recipe import Recipe
 from edsr_int8.quantization.rewrites.fold import fold
+from edsr_int8.quantization.state import QuantizedNetwork
 
+PERCENTILE = Recipe("int8", "percentile", 99.99)
 X2 = Description("edsr", 8, 2, 2, 1.0, "pixelshuffle")
 NETWORKS = {
     "x1": replace(X2, upsampler="none", scale=1),
@@ -46,15 +48,15 @@ def float_graphs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
     @cache
     def graph(name: str) -> Path:
         torch.manual_seed(0)
-        network = build(NETWORKS[name]).eval()
+        module = build_module(NETWORKS[name]).eval()
         with torch.no_grad():  # so that signals neither fade from layer to layer nor leave 0..255
-            for module in network.modules():
-                if isinstance(module, torch.nn.Conv2d):
-                    module.weight *= 3**0.5
-            network.tail.bias += 120 if name == "direct" else 0
+            for layer in module.modules():
+                if isinstance(layer, torch.nn.Conv2d):
+                    layer.weight *= 3**0.5
+            module.tail.bias += 120 if name == "direct" else 0
         more = {"params": 1, "macs_per_pixel": 1, "receptive_radius": 7, "weights_sha256": "0a"}
         facts = NetworkFacts(**asdict(NETWORKS[name]), source="official", **more)
-        save(float_graph(network, facts), folder / f"{name}.onnx")
+        save(float_graph(module, facts), folder / f"{name}.onnx")
         return folder / f"{name}.onnx"
 
     return graph
@@ -81,14 +83,11 @@ def int8_graphs(
 ) -> Callable[[str], Path]:
     """The int8 build of one of NETWORKS, calibrated on a photograph."""
     folder = tmp_path_factory.mktemp("int8")
-    write_png(folder / "image.png", portrait[:60, :80])
 
     @cache
     def graph(name: str) -> Path:
-        observe(float_graphs(name), [folder / "image.png"], folder / f"{name}.npz", threads=1)
-        ranges = Recipe("int8", "percentile", 99.99)
-        quantize(float_graphs(name), folder / f"{name}.npz", folder / name, ranges=ranges)
-        return folder / name / "model.onnx"
+        calibration = observed(float_graphs(name), folder / name, portrait[:60, :80])
+        return build(PERCENTILE, calibration, folder / name / "int8")
 
     return graph
 
@@ -100,20 +99,17 @@ def networks(float_graphs: Callable[[str], Path]) -> Callable[[str], Network]:
 
 
 @pytest.fixture(scope="session")
-def grids(
-    networks: Callable[[str], Network], portrait: np.ndarray, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], dict[str, Grid]]:
-    """Those of the measured tensors of one of NETWORKS, on the photograph that int8_graphs takes."""
-    path = tmp_path_factory.mktemp("grids") / "image.png"
-    write_png(path, portrait[:60, :80])
+def quantized(
+    float_graphs: Callable[[str], Path], portrait: np.ndarray, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], QuantizedNetwork]:
+    """One of NETWORKS, folded and on the grids that int8_graphs has."""
+    folder = tmp_path_factory.mktemp("quantized")
 
     @cache
-    def found(name: str) -> dict[str, Grid]:
-        network = networks(name)
-        seen = observe_network(network, measured(network), [path], threads=1)
-        return {n: grid(*ends) for n, ends in choose_all(seen, Recipe("int8", "percentile", 99.99)).items()}
+    def state(name: str) -> QuantizedNetwork:
+        return run(PERCENTILE, observed(float_graphs(name), folder / name, portrait[:60, :80]))
 
-    return found
+    return state
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from edsr_int8.errors import InputError
-from edsr_int8.quantization.calibration.counting import sketch
+from edsr_int8.quantization.calibration.counting import count
 from edsr_int8.quantization.calibration.histogram import Histogram, load, percentile, save
 
 PERCENTS = (0, 0.001, 0.1, 1, 25, 50, 75, 99, 99.9, 99.999, 100)
@@ -31,7 +31,7 @@ def test_percentiles_of_activations_are_numpys(portrait: np.ndarray, kind: str) 
     image = portrait.astype(np.float32)
     values = 4 * image[1:-1, 1:-1] - image[2:, 1:-1] - image[:-2, 1:-1] - image[1:-1, 2:] - image[1:-1, :-2]
     values = np.ascontiguousarray(values * 0.37 if kind == "signed" else np.maximum(values * 0.37, 0))
-    found = [percentile(sketch(values), percent) for percent in PERCENTS]
+    found = [percentile(count(values), percent) for percent in PERCENTS]
     np.testing.assert_allclose(found, np.percentile(values, PERCENTS), rtol=RESOLUTION, atol=0)
 
 
@@ -39,56 +39,56 @@ def test_percentiles_of_activations_are_numpys(portrait: np.ndarray, kind: str) 
 def test_percentile_of_one_sign_is_within_the_resolution(values: np.ndarray, percent: float) -> None:
     values = np.abs(values)
     exact = float(np.percentile(values.astype(np.float64), percent))
-    assert percentile(sketch(values), percent) == pytest.approx(exact, rel=RESOLUTION, abs=SMALLEST)
+    assert percentile(count(values), percent) == pytest.approx(exact, rel=RESOLUTION, abs=SMALLEST)
 
 
 @given(tensors)
 def test_ends_are_exact(values: np.ndarray) -> None:
-    ends = percentile(sketch(values), 0), percentile(sketch(values), 100)
+    ends = percentile(count(values), 0), percentile(count(values), 100)
     assert ends == (values.min(), values.max())
 
 
 @given(tensors, st.permutations(range(5)))
 def test_parts_in_any_order_add_up_to_the_whole(values: np.ndarray, order: list[int]) -> None:
     parts = [part for part in np.array_split(values, 5) if part.size]
-    total = sketch(parts[0])
+    total = count(parts[0])
     for part in parts[1:]:
-        total = total + sketch(part)
-    shuffled = [sketch(np.array_split(values, 5)[i]) for i in order if np.array_split(values, 5)[i].size]
+        total = total + count(part)
+    shuffled = [count(np.array_split(values, 5)[i]) for i in order if np.array_split(values, 5)[i].size]
     other = sum(shuffled[1:], shuffled[0])
-    assert equal(total, sketch(values))
+    assert equal(total, count(values))
     assert equal(other, total)
 
 
 def test_counts_are_exact_beyond_what_float32_counts() -> None:
     # 2^24 + 1 equal values: a float32 counter would stop at 2^24.
     values = np.full(2**24 + 1, 3.5, np.float32)
-    assert sketch(values).counts.sum() == 2**24 + 1
+    assert count(values).counts.sum() == 2**24 + 1
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_values_that_are_no_numbers_are_refused(bad: float) -> None:
     with pytest.raises(ValueError, match="NaN or infinity"):
-        sketch(np.array([0, bad, 1], np.float32))
+        count(np.array([0, bad, 1], np.float32))
 
 
 def test_file_gives_back_what_was_saved(tmp_path: Path) -> None:
-    sketches = {"b": sketch(np.float32([1, 2, 2])), "a": sketch(np.float32([-3.7, 0]))}
-    save(tmp_path / "h.npz", sketches, weights_sha256="0a")
+    histograms = {"b": count(np.float32([1, 2, 2])), "a": count(np.float32([-3.7, 0]))}
+    save(tmp_path / "h.npz", histograms, weights_sha256="0a")
     loaded = load(tmp_path / "h.npz", weights_sha256="0a")
-    assert loaded.keys() == sketches.keys()
-    assert all(equal(loaded[name], sketches[name]) for name in sketches)
+    assert loaded.keys() == histograms.keys()
+    assert all(equal(loaded[name], histograms[name]) for name in histograms)
 
 
 def test_bytes_depend_on_the_values_alone(tmp_path: Path) -> None:
     save(
         tmp_path / "a.npz",
-        {"x": sketch(np.float32([0.0, -0.0, 1])), "y": sketch(np.float32([2]))},
+        {"x": count(np.float32([0.0, -0.0, 1])), "y": count(np.float32([2]))},
         weights_sha256="",
     )
     save(
         tmp_path / "b.npz",
-        {"y": sketch(np.float32([2])), "x": sketch(np.float32([-0.0, 1, 0.0]))},
+        {"y": count(np.float32([2])), "x": count(np.float32([-0.0, 1, 0.0]))},
         weights_sha256="",
     )
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
@@ -97,7 +97,7 @@ def test_bytes_depend_on_the_values_alone(tmp_path: Path) -> None:
 
 
 def test_other_weights_are_refused(tmp_path: Path) -> None:
-    save(tmp_path / "h.npz", {"x": sketch(np.float32([1]))}, weights_sha256="0a")
+    save(tmp_path / "h.npz", {"x": count(np.float32([1]))}, weights_sha256="0a")
     with pytest.raises(InputError, match="run observe again"):
         load(tmp_path / "h.npz", weights_sha256="0b")
 

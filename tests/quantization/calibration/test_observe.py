@@ -13,7 +13,8 @@ from edsr_int8.data.images import read_rgb, write_png
 from edsr_int8.errors import InputError
 from edsr_int8.quantization.calibration.histogram import Histogram, load, percentile
 from edsr_int8.quantization.calibration.observe import observe, observe_network
-from edsr_int8.quantization.ir.layers import measured, read_network
+from edsr_int8.quantization.ir.read_onnx import read_network
+from edsr_int8.quantization.ir.scale_groups import calibrated
 from edsr_int8.quantization.rewrites.fold import fold
 
 Graphs = Callable[[str], Path]
@@ -35,7 +36,7 @@ def activations(graph: Path, image: Path) -> dict[str, np.ndarray]:
     return dict(zip(inner, ReferenceEvaluator(model).run(inner, {"image": pixels}), strict=True))
 
 
-# Histogram -> tensor of the graph: behind a Relu, and behind res_scale, where there is one.
+# Histogram -> tensor of the graph: after a Relu, and after res_scale, where there is one.
 TENSORS = {"head": "head", "body.0.conv1": "body.0.conv1.relu", "body.1.conv2": "body.1.conv2.scale"}
 TENSORS |= {
     "body.1.conv2.add": "body.1.conv2.add",
@@ -44,11 +45,11 @@ TENSORS |= {
 }
 
 
-@pytest.mark.parametrize(("sketched", "tensor"), TENSORS.items())
+@pytest.mark.parametrize(("name", "tensor"), TENSORS.items())
 def test_percentiles_are_numpys(
-    float_graphs: Graphs, images: list[Path], tmp_path: Path, sketched: str, tensor: str
+    float_graphs: Graphs, images: list[Path], tmp_path: Path, name: str, tensor: str
 ) -> None:
-    seen = observed(float_graphs("x4"), images, tmp_path / "h.npz")[sketched]
+    seen = observed(float_graphs("x4"), images, tmp_path / "h.npz")[name]
     values = np.concatenate([activations(float_graphs("x4"), image)[tensor].ravel() for image in images])
     assert seen.counts.sum() == values.size
     found = [percentile(seen, percent) for percent in PERCENTS]
@@ -61,10 +62,10 @@ def test_every_tensor_that_int8_rounds_is_observed(
     float_graphs: Graphs, images: list[Path], tmp_path: Path, name: str
 ) -> None:
     seen = observed(float_graphs(name), images[:1], tmp_path / "h.npz")
-    assert set(seen) == set(measured(fold(read_network(float_graphs(name)))))
+    assert set(seen) == set(calibrated(fold(read_network(float_graphs(name)))))
 
 
-def test_bytes_know_neither_order_nor_threads(
+def test_bytes_depend_on_neither_order_nor_threads(
     float_graphs: Graphs, images: list[Path], tmp_path: Path
 ) -> None:
     observe(float_graphs("x1"), images, tmp_path / "a.npz", threads=1)
@@ -72,13 +73,13 @@ def test_bytes_know_neither_order_nor_threads(
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
-def test_parts_of_the_set_add_up(float_graphs: Graphs, images: list[Path], tmp_path: Path) -> None:
+def test_histograms_of_subsets_add_up(float_graphs: Graphs, images: list[Path], tmp_path: Path) -> None:
     whole = observed(float_graphs("x1"), images, tmp_path / "a.npz")
     parts = [observed(float_graphs("x1"), [image], tmp_path / "b.npz") for image in images]
-    for name, sketch in whole.items():
+    for name, seen in whole.items():
         total = parts[0][name] + parts[1][name] + parts[2][name]
-        assert (total.counts == sketch.counts).all()
-        assert (total.low, total.high) == (sketch.low, sketch.high)
+        assert (total.counts == seen.counts).all()
+        assert (total.low, total.high) == (seen.low, seen.high)
 
 
 def test_empty_set_is_refused(float_graphs: Graphs, tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_image_that_overflows_is_refused_and_nothing_written(
     assert not (tmp_path / "h.npz").exists()
 
 
-def test_a_whole_photograph_is_seen_as_in_one_piece(
+def test_a_tensor_of_many_chunks_is_counted_whole(
     float_graphs: Graphs, portrait: np.ndarray, tmp_path: Path
 ) -> None:
     """Several chunks of counting: more values in a tensor than are counted at a time."""
@@ -114,7 +115,7 @@ def test_a_whole_photograph_is_seen_as_in_one_piece(
 def test_tiles_count_what_the_whole_image_holds(float_graphs: Graphs, images: list[Path]) -> None:
     network = fold(read_network(float_graphs("x1")))
     whole, tiled = (
-        observe_network(network, measured(network), images, threads=1, tile=tile) for tile in (1024, 23)
+        observe_network(network, calibrated(network), images, threads=1, tile=tile) for tile in (1024, 23)
     )
     for name, seen in whole.items():
         assert np.array_equal(seen.counts, tiled[name].counts), name

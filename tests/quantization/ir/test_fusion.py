@@ -2,48 +2,46 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from int8_build import build, observed
 from needs import need_openvino_int8
 from tiny_build import photograph
 
-from edsr_int8.data.images import write_png
 from edsr_int8.onnx_session import session_options
-from edsr_int8.quantization.calibration.observe import observe
-from edsr_int8.quantization.quantize import quantize
+from edsr_int8.quantization.recipe import MODEL_CARD
 
 BLOCKS = 2
 CONVOLUTIONS = 1 + 2 * BLOCKS + 1 + 2 + 1  # head, blocks, body_end, two up-sampling steps, tail
 
 
-@pytest.fixture(params=[False, True], ids=["long skip", "bypass"])
-def bypass(request: pytest.FixtureRequest) -> bool:
+@pytest.fixture(params=[False, True], ids=["long skip", "folded long skip"])
+def folded(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
 @pytest.fixture
-def model(float_graphs: Callable[[str], Path], bypass: bool, tmp_path: Path) -> Path:
-    write_png(tmp_path / "photograph.png", photograph(40, 40))
-    observe(float_graphs("x4"), [tmp_path / "photograph.png"], tmp_path / "histograms.npz", threads=1)
-    quantize(float_graphs("x4"), tmp_path / "histograms.npz", tmp_path, bypass=bypass)
-    return tmp_path / "model.onnx"
+def model(float_graphs: Callable[[str], Path], folded: bool, tmp_path: Path) -> Path:
+    calibration = observed(float_graphs("x4"), tmp_path, photograph(40, 40))
+    return build(replace(MODEL_CARD, fold_long_skip=folded), calibration, tmp_path / "int8")
 
 
-def test_onnxruntime_runs_integer_operations_only(model: Path, bypass: bool, tmp_path: Path) -> None:
+def test_onnxruntime_runs_integer_operations_only(model: Path, folded: bool, tmp_path: Path) -> None:
     options = session_options(threads=1)
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
     onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     found = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
-    assert found["QLinearConv"] == CONVOLUTIONS + bypass  # the taps are gathered by one
-    assert found["QLinearAdd"] == BLOCKS + (not bypass)
+    assert found["QLinearConv"] == CONVOLUTIONS + folded  # the taps are gathered by one
+    assert found["QLinearAdd"] == BLOCKS + (not folded)
     assert not found.keys() & {"QuantizeLinear", "DequantizeLinear", "Conv", "Add"}
 
 
-def test_openvino_runs_convolutions_on_integers_and_adds_in_them(model: Path, bypass: bool) -> None:
+def test_openvino_runs_convolutions_on_integers_and_adds_in_them(model: Path, folded: bool) -> None:
     need_openvino_int8()
     import openvino
 
@@ -52,7 +50,7 @@ def test_openvino_runs_convolutions_on_integers_and_adds_in_them(model: Path, by
     nodes = [node.get_rt_info() for node in compiled.get_runtime_model().get_ordered_ops()]
     kinds = [(info["layerType"].astype(str), info["primitiveType"].astype(str)) for info in nodes]
     convolutions = [primitive for kind, primitive in kinds if kind == "Convolution"]
-    assert len(convolutions) == CONVOLUTIONS + bypass
+    assert len(convolutions) == CONVOLUTIONS + folded
     assert all(primitive.endswith("I8") for primitive in convolutions)
     # Where the long skip reads the head's output again, the first block's sum stands alone.
-    assert sum(kind == "Eltwise" for kind, _ in kinds) == (not bypass)
+    assert sum(kind == "Eltwise" for kind, _ in kinds) == (not folded)

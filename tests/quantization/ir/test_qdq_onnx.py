@@ -11,20 +11,13 @@ import pytest
 import torch
 from needs import need_openvino_int8
 from onnx import ModelProto, TensorProto, helper, numpy_helper
+from reference import by_onnxruntime, nchw
 
 from edsr_int8.onnx_session import session_options
 
 Graphs = Callable[[str], Path]
 NAMES = ["x1", "x4", "direct", "mdsr"]
 INTEGER = {"QLinearConv", "QLinearAdd", "DepthToSpace", "Pad", "Transpose"}
-
-
-def nchw(image: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(image.transpose(2, 0, 1)[None])
-
-
-def run(path: Path, image: np.ndarray) -> np.ndarray:
-    return ort.InferenceSession(path, session_options(threads=1)).run(None, {"image": nchw(image)})[0]
 
 
 def with_all_tensors(model: ModelProto) -> ModelProto:
@@ -104,7 +97,7 @@ def test_openvino_runs_nothing_in_float(int8_graphs: Graphs, portrait: np.ndarra
     assert {kind for kind, precision in layers if precision == "f32"} <= {"Const", "Reshape"}  # of weights
     assert ("Convolution", "u8") in layers
     image = portrait[:24, :32]
-    difference = compiled([nchw(image)])[0].astype(float) - run(int8_graphs(name), image)
+    difference = compiled([nchw(image, np.uint8)])[0].astype(float) - by_onnxruntime(int8_graphs(name), image)
     assert np.sqrt((difference**2).mean()) < 2  # second convolutions are not rounded before the sum
 
 
@@ -112,7 +105,7 @@ def test_openvino_runs_nothing_in_float(int8_graphs: Graphs, portrait: np.ndarra
 def test_every_layer_is_integer_arithmetic(int8_graphs: Graphs, portrait: np.ndarray, name: str) -> None:
     model = with_all_tensors(onnx.load(int8_graphs(name)))
     session = ort.InferenceSession(model.SerializeToString(), session_options(threads=1))
-    image = nchw(portrait[50:90, 30:66])
+    image = nchw(portrait[50:90, 30:66], np.uint8)
     names = [value.name for value in session.get_outputs()]
     codes = {"image": image, **dict(zip(names, session.run(names, {"image": image}), strict=True))}
     for tensor, exact in exact_codes(model, codes):
@@ -125,5 +118,5 @@ def test_every_layer_is_integer_arithmetic(int8_graphs: Graphs, portrait: np.nda
 def test_small_images_keep_their_shape(
     int8_graphs: Graphs, portrait: np.ndarray, shape: tuple[int, int]
 ) -> None:
-    output = run(int8_graphs("x4"), portrait[: shape[0], : shape[1]])
+    output = by_onnxruntime(int8_graphs("x4"), portrait[: shape[0], : shape[1]])
     assert output.shape == (1, 3, 4 * shape[0], 4 * shape[1])

@@ -1,0 +1,59 @@
+"""sensitivity.csv: what is written is read, and what is damaged is refused in one line."""
+
+from pathlib import Path
+
+import pytest
+
+from edsr_int8.errors import InputError
+from edsr_int8.quantization.analysis.losses import Loss, alone, decibels, read_losses, write_losses
+
+LOSSES = [
+    Loss("all", "all", 2.5, 0.0, 0.0),
+    Loss("head", "tensor", 0.5, 2.0, 0.25),
+    Loss("head", "weights", 1e-05, 2.5, -0.125),
+]
+
+
+def test_file_gives_back_what_was_written(tmp_path: Path) -> None:
+    write_losses(tmp_path / "s.csv", LOSSES)
+    assert read_losses(tmp_path / "s.csv") == LOSSES
+    assert (
+        (tmp_path / "s.csv").read_text().startswith("name,kind,alone_mse,without_mse,gain_db\nall,all,2.5,")
+    )
+
+
+def test_losses_alone_by_kind() -> None:
+    assert alone(LOSSES, "tensor") == {"head": 0.5}
+    assert alone(LOSSES, "weights") == {"head": 1e-05}
+
+
+def test_decibels_are_psnr_and_an_identical_pair_counts_as_100() -> None:
+    assert decibels(1.0) == pytest.approx(48.1308, abs=1e-4)
+    assert decibels(0.0) == 100
+
+
+HEADER = b"name,kind,alone_mse,without_mse,gain_db\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        HEADER + b"head,tensor,0.5,2",  # cut in a row
+        HEADER + b"head",
+        b"name,kind,alone_mse\nhead,tensor,0.5\n",  # a column is missing
+        HEADER + b"head,tensor,much,2,3\n",
+        HEADER + b"\xff\xfe",  # no text
+    ],
+)
+def test_damaged_table_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "s.csv").write_bytes(content)
+    with pytest.raises(
+        InputError, match=r"s\.csv: not a table of losses .*run the sensitivity stage"
+    ) as refused:
+        read_losses(tmp_path / "s.csv")
+    assert "\n" not in str(refused.value)
+
+
+def test_missing_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="run the sensitivity stage"):
+        read_losses(tmp_path / "s.csv")
