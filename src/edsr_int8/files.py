@@ -1,19 +1,22 @@
-"""Writing files so that a reader sees the old one or the new one, never half of one."""
+"""Writing files and folders so that a reader finds the old one or the new one, never half of one."""
 
 import contextlib
 import csv
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from edsr_int8.errors import InputError
+
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; move it there when the block ends, delete it if it fails."""
+    """Give a temporary path beside `path`; it becomes `path` after the block, and goes if the block fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")
     try:
@@ -25,16 +28,45 @@ def atomic(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """`atomic` for a folder: give an empty one beside `path`, which replaces `path` when the block ends."""
-    temporary = path.with_name(f".{path.name}.part")
-    shutil.rmtree(temporary, ignore_errors=True)  # of a killed run
-    temporary.mkdir(parents=True)
+    """Give an empty folder beside `path`, which replaces the folder `path` after the block.
+
+    No system call replaces a full folder: the old one is renamed, then the new one, then the old one is
+    deleted. A process killed between the two renames leaves no folder at `path`; the next call brings the old
+    one back first, and deletes what killed processes left.
+    """
+    new, old = (path.with_name(f".{path.name}.{os.getpid()}.{kind}") for kind in ("part", "old"))
+    _tidy(path)
+    new.mkdir(parents=True)
     try:
-        yield temporary
-        shutil.rmtree(path, ignore_errors=True)
-        os.replace(temporary, path)
+        yield new
+        if path.exists():
+            os.rename(path, old)
+        os.rename(new, path)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        _tidy(path)
+
+
+def _tidy(path: Path) -> None:
+    """Delete what ended processes left beside `path`; rename an old folder back where `path` is missing."""
+    for beside in path.parent.glob("*"):
+        match = re.fullmatch(rf"\.{re.escape(path.name)}\.(\d+)\.(part|old)", beside.name)
+        if not match or _is_another(int(match[1])):
+            continue
+        if match[2] == "old" and not path.exists():
+            os.rename(beside, path)
+        else:
+            shutil.rmtree(beside, ignore_errors=True)
+
+
+def _is_another(process: int) -> bool:
+    """Whether a process of this number is alive and not the one that asks."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # alive, and another user's
+        return True
+    return process != os.getpid()
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -56,17 +88,21 @@ def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]])
 
 
 def read_json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
+    """The value in `path`. InputError where the file is damaged or cut short."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # of json, and of UTF-8
+        raise InputError(f"{path}: is damaged ({error}); delete it and run again to make it anew") from None
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a whole file, read in pieces."""
+    """Hex digest of a whole file, which need not fit in memory."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def link(source: Path, target: Path) -> None:
-    """Put `source` at `target` without a second copy of its bytes where the file system allows."""
+    """Make `target` a hard link to `source`, or a copy where the file system has no hard links."""
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
     try:

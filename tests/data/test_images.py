@@ -12,9 +12,11 @@ from typing import Any
 import cv2
 import numpy as np
 import PIL.Image
+import PIL.ImageFile
 import pytest
 import tifffile
 
+from edsr_int8.data import images
 from edsr_int8.data.images import image_shape, is_rgb_png, read_rgb, write_png
 from edsr_int8.errors import InputError
 
@@ -166,11 +168,21 @@ def test_shape_comes_from_the_header_alone(put: Any) -> None:
     assert image_shape(put("header.png", GOOD["rgb.png"][:100])) == SMOOTH.shape[:2]
 
 
-def test_a_hundred_megapixels_pass_without_a_word(put: Any) -> None:
-    path = put("large.png", empty_png(10_000, 10_000))
+def test_four_hundred_megapixels_pass_without_a_word(put: Any) -> None:
+    """Above Pillow's own limit, in a process where nobody changed it."""
+    path = put("large.png", empty_png(20_000, 20_000))
     code = "import sys, pathlib, edsr_int8.data.images as i; print(i.image_shape(pathlib.Path(sys.argv[1])))"
     done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
-    assert (done.stdout, done.stderr) == ("(10000, 10000)\n", "")
+    assert (done.stdout, done.stderr) == ("(20000, 20000)\n", "")
+
+
+def test_an_image_above_the_limit_is_refused_before_it_is_decoded(
+    put: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(PIL.ImageFile.ImageFile, "load", lambda _: pytest.fail("decoded"))
+    monkeypatch.setattr(images, "MOST_PIXELS", SMOOTH.shape[0] * SMOOTH.shape[1] - 1)
+    with pytest.raises(InputError, match=r"rgb\.png: has more than 1960 pixels; cut it into smaller images"):
+        read_rgb(put("rgb.png", GOOD["rgb.png"]))
 
 
 def test_written_png_is_read_by_opencv_and_is_the_same_every_time(tmp_path: Path) -> None:

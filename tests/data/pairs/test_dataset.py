@@ -121,12 +121,3 @@ def test_pairs_that_do_not_fit_name_the_row(folder: Path, tmp_path: Path) -> Non
     with pytest.raises(InputError, match=r"^datasets\.set14: images without a partner: \S+/hr/b\.png"):
         make_dataset("set14", folder, tmp_path / "out", **X2)
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
-
-
-def test_what_a_killed_run_left_does_not_get_in(folder: Path, tmp_path: Path) -> None:
-    write_png(tmp_path / ".out.part/lr/old.png", noise(4, 6))
-    make_dataset("row", folder, tmp_path / "out", **X2)
-    assert contents(tmp_path / "out").keys() == {
-        f"{side}/{name}.png" for side in ("lr", "hr") for name in "ab"
-    }
-    assert not (tmp_path / ".out.part").exists()
