@@ -51,6 +51,13 @@ LAYOUTS = {
         "LR/*",
         {"a": ("HR/a.png", "LR/ax2.png"), "ax2": ("HR/ax2.png", "LR/ax2x2.png")},
     ),
+    "underscore": ("HR/*", "LR/*", {"0801": ("HR/0801.png", "LR/0801_x2.png")}),
+    "LR2": ("HR/*", "LR/*", {"0801": ("HR/0801.png", "LR/0801_LR2.png")}),
+    "HR and LR": ("*_HR.png", "LR/*", {"0801": ("0801_HR.png", "LR/0801_LR.png")}),
+    "capital X": ("HR/*", "LR/*", {"0801": ("HR/0801.png", "LR/0801X2.png")}),
+    "open folder of the scale": ("HR/*", "LR/**/*", {"0801": ("HR/0801.png", "LR/X2/0801.png")}),
+    "folder and ending": ("HR/*", "LR/*/*", {"0801": ("HR/0801.png", "LR/X2/0801x2.png")}),
+    "folders that are no scales": ("HR/*/*", "LR/*/*", {"x3/1": ("HR/x3/1.png", "LR/x3/1.png")}),
     "own endings": ("*_sharp.png", "*_blurred.png", {"cup": ("cup_sharp.png", "cup_blurred.png")}),
     "GoPro": (
         "*/sharp/*.png",
@@ -84,11 +91,6 @@ def test_one_side_alone_needs_no_partner(folder: Any) -> None:
 def test_limit_takes_the_first_by_name(folder: Any) -> None:
     root = folder({f"{name}.png": (4, 4) for name in ("c", "a", "b")})
     assert list(found(root, "*.png", "", limit=2)) == ["a", "b"]
-
-
-def test_leftovers_of_other_systems_are_no_images(folder: Any) -> None:
-    root = folder({"0801.png": (4, 4), "._0801.png": (1, 1), ".ipynb_checkpoints/0801.png": (4, 4)})
-    assert list(found(root, "**/*.png", "")) == ["0801"]
 
 
 @pytest.mark.parametrize("hr_shape", [(9, 10), (10, 9), (11, 11)])
@@ -128,6 +130,25 @@ def test_lr_of_another_scale_has_no_partner(folder: Any) -> None:
         find_pairs(root, hr="HR/*", lr="LR/*", scale=2)
 
 
+def test_folders_of_other_scales_are_left_out(folder: Any) -> None:
+    root = folder({"HR/a.png": (12, 12), "LR/x2/a.png": (6, 6), "LR/x3/a.png": (4, 4), "LR/x4/a.png": (3, 3)})
+    assert found(root, "HR/*", "LR/*/*", scale=3) == {"a": ("HR/a.png", "LR/x3/a.png")}
+
+
+def test_letters_with_accents_pair_however_they_are_composed(folder: Any) -> None:
+    """macOS decomposes file names; most other programs do not."""
+    apart, together = "cafe\N{COMBINING ACUTE ACCENT}", "caf\N{LATIN SMALL LETTER E WITH ACUTE}"
+    root = folder({f"HR/{apart}.png": (8, 8), f"LR/{together}.png": (4, 4)})
+    assert found(root, "HR/*", "LR/*") == {together: (f"HR/{apart}.png", f"LR/{together}.png")}
+
+
+def test_extensions_pair_in_any_case(folder: Any) -> None:
+    root = folder({f"HR/{name}.png": (8, 8) for name in "abc"} | {f"LR/{name}.png": (4, 4) for name in "abc"})
+    (root / "HR/b.png").rename(root / "HR/b.PNG")
+    (root / "LR/c.png").rename(root / "LR/c.Png")
+    assert list(found(root, "HR/*.png", "LR/*.PNG")) == ["a", "b", "c"]
+
+
 def test_two_files_of_one_name_are_listed(folder: Any) -> None:
     root = folder({"a.png": (8, 8)})
     (root / "a.jpg").write_bytes((root / "a.png").read_bytes())
@@ -146,9 +167,3 @@ def test_missing_folder_and_empty_folder_are_named(tmp_path: Path) -> None:
         find_pairs(tmp_path / "gone", hr="*.png", lr="", scale=2)
     with pytest.raises(InputError, match=rf"{tmp_path}: no file matches '\*\.png'"):
         find_pairs(tmp_path, hr="*.png", lr="", scale=2)
-
-
-@pytest.mark.parametrize("pattern", ["../*.png", "/etc/*.png", "a/../../*.png", "**/x/**/*.png", "a**/*.png"])
-def test_patterns_stay_inside_the_folder(tmp_path: Path, pattern: str) -> None:
-    with pytest.raises(InputError, match=re.escape(f"pattern {pattern!r}: ")):
-        find_pairs(tmp_path, hr=pattern, lr="", scale=2)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from edsr_int8.data.images import image_shape
-from edsr_int8.data.pairs.patterns import check_pattern
+from edsr_int8.data.pairs.patterns import composed, find_files, open_folders
 from edsr_int8.errors import InputError
 from edsr_int8.progress import bar
 
-SHOWN = 10  # of the images that an error lists
+SHOWN = 10  # images that an error lists
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,9 @@ class Found:
 def find_pairs(folder: Path, *, hr: str, lr: str, scale: int, limit: int = 0) -> list[Found]:
     """The first `limit` (0: all) pairs of images in `folder`, sorted by name.
 
-    `hr` and `lr` are glob patterns inside `folder`; an empty one leaves that side None. Folders that a
-    pattern leaves open are part of the name, those it spells out are not: '*/sharp/*.png' finds 'seq/0001'.
+    `hr` and `lr` are patterns for `find_files`; an empty one leaves that side None. Folders that a pattern
+    leaves open are part of the name, those it spells out are not: '*/sharp/*.png' finds 'seq/0001'. The name
+    of lr may also end in x2, _x2 or _LR2 (at scale 2), or lie in an open folder x2.
 
     InputError where a pattern finds nothing, where images have no partner or the same name, and where lr is
     not floor(hr / scale) wide and high.
@@ -39,8 +40,8 @@ def find_pairs(folder: Path, *, hr: str, lr: str, scale: int, limit: int = 0) ->
     if hr and lr and (alone := hr_paths.keys() ^ lr_paths.keys()):
         files = sorted((hr_paths | lr_paths)[name] for name in alone)
         raise InputError(
-            f"images without a partner: {_listed(map(str, files))}; the two of a pair have the same name,"
-            f" or lr's ends in x{scale}"
+            f"images without a partner: {_listed(map(str, files))}; the two of a pair have the same name, or "
+            f"lr's ends in x{scale} or _LR{scale}, or the patterns say how they end: '*_sharp.*', '*_blur.*'"
         )
     names = sorted(hr_paths or lr_paths)[: limit or None]
     pairs = [Found(name, lr_paths.get(name), hr_paths.get(name)) for name in names]
@@ -49,29 +50,16 @@ def find_pairs(folder: Path, *, hr: str, lr: str, scale: int, limit: int = 0) ->
 
 
 def _named(folder: Path, pattern: str) -> dict[Path, str]:
-    """The files that `pattern` finds, and the name of each: open folders and the stem."""
+    """The files that `pattern` finds, each with its name: the open folders and the stem."""
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; put the images there, or set path to where they are")
-    check_pattern(pattern)
-    paths = [path for path in folder.glob(pattern) if path.is_file() and not _hidden(path, folder)]
+    paths = find_files(folder, pattern)
     if not paths:
         raise InputError(f"{folder}: no file matches {pattern!r}; correct the pattern, or path")
-    parts = PurePath(pattern).parts
-    return {path: "/".join([*_open_folders(path.relative_to(folder), parts), path.stem]) for path in paths}
-
-
-def _hidden(path: Path, folder: Path) -> bool:
-    """macOS strews ._0801.png about, notebooks .ipynb_checkpoints/."""
-    return any(part.startswith(".") for part in path.relative_to(folder).parts)
-
-
-def _open_folders(relative: Path, pattern: tuple[str, ...]) -> list[str]:
-    """The folders of `relative` where `pattern` has a wildcard."""
-    folders, wanted = relative.parts[:-1], list(pattern[:-1])
-    if "**" in wanted:  # stands for any number of folders
-        at = wanted.index("**")
-        wanted[at : at + 1] = ["*"] * (len(folders) - len(wanted) + 1)
-    return [name for name, part in zip(folders, wanted, strict=True) if re.search(r"[*?\[]", part)]
+    return {
+        path: composed("/".join([*open_folders(path.relative_to(folder), pattern), path.stem]))
+        for path in paths
+    }
 
 
 def _same_names(
@@ -79,28 +67,48 @@ def _same_names(
 ) -> tuple[dict[str, Path], dict[str, Path]]:
     """Both sides by the names that the two images of a pair share.
 
-    Names differ in their endings at most: by one rule for the whole set, that which pairs the most images.
+    One rule for the whole set says what must go from the names before they are equal: the rule that pairs
+    the most images, and of equals the first.
     """
     endings = (  # of hr's names, of lr's names
         ("", ""),
         ("", f"x{scale}"),  # DIV2K and the MATLAB scripts around it: 0801.png, 0801x2.png
+        ("", f"_x{scale}"),
+        ("", f"_LR{scale}"),
         (f"_SRF_{scale}_HR", f"_SRF_{scale}_LR"),  # github.com/jbhuang0604/SelfExSR: Set5 to Urban100
+        ("_HR", "_LR"),
         own,  # what the patterns say: '*_sharp.png', '*_blur.png'
     )
-    rules = [(_by_name(hrs, of_hr), _by_name(lrs, of_lr)) for of_hr, of_lr in endings]
+    rules = [
+        (_by_name(hrs, of_hr), _by_name(names, of_lr))
+        for names in (lrs, _of_scale(lrs, scale))
+        for of_hr, of_lr in endings
+    ]
     hr_files, lr_files = max(rules, key=lambda rule: len(rule[0].keys() & rule[1].keys()))  # first of equals
     return _unique(hr_files), _unique(lr_files)
 
 
+def _of_scale(names: Mapping[Path, str], scale: int) -> dict[Path, str]:
+    """Names without a folder such as x2; files in the folder of another scale are left out."""
+    kept = {}
+    for path, name in names.items():
+        *folders, stem = name.split("/")
+        scales = {folder.lower() for folder in folders if re.fullmatch("[xX][0-9]", folder)}
+        if scales <= {f"x{scale}"}:
+            kept[path] = "/".join([*(each for each in folders if each.lower() not in scales), stem])
+    return kept
+
+
 def _ending(pattern: str) -> str:
-    """What a pattern's file name spells out after its last wildcard, without the suffix."""
+    """What a pattern's file name spells out after its last wildcard, without the extension."""
     return re.sub(r".*[*?\]]|^[^*?\]]*$", "", PurePath(pattern).stem)
 
 
 def _by_name(names: Mapping[Path, str], ending: str) -> dict[str, list[Path]]:
     files = defaultdict(list)
     for path, name in names.items():
-        files[name.removesuffix(ending)].append(path)
+        has_ending = name.lower().endswith(ending.lower())
+        files[name[: len(name) - len(ending)] if has_ending else name].append(path)
     return files
 
 
