@@ -1,4 +1,4 @@
-"""A row of `downloads` -> data/fetched/<row>: its file, verified, or what its archive held."""
+"""A row of `downloads` -> data/fetched/<row>: the file itself, or the files of its archive."""
 
 from edsr_int8.data.download.fetch import fetch as fetch_file
 from edsr_int8.errors import InputError

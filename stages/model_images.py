@@ -1,22 +1,23 @@
-"""build/datasets -> build/<model>/images: what one model is calibrated and scored on."""
+"""build/datasets -> build/<model>/images: the images that one model is calibrated and scored on."""
 
-from edsr_int8.data.pairs.select import select_calibration, select_pairs
+from edsr_int8.data.pairs.subset import link_calibration, link_pairs
 from edsr_int8.metrics.card_pairs import write_card_pairs
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.rows import Params, row
 from edsr_int8.pipeline.run import run
 
 
-def model_images(params: Params, model: str) -> None:
-    wanted, out = row(params.models, model, "models"), layout.images(model)
-    select_calibration(
-        layout.dataset(wanted.calibration), out / "calibration", images=params.calibration.images
-    )
-    for name in wanted.evaluation:
-        select_pairs(layout.dataset(name), out / "evaluation" / name)
-        if wanted.fixed_shape and "card" in wanted.protocols:
-            source, target = layout.dataset(name), out / "card" / name
-            write_card_pairs(source, target, shape=wanted.fixed_shape, scale=wanted.scale)
+def model_images(params: Params, name: str) -> None:
+    model = row(params.models, name, "models")
+    out = layout.images(name)
+    calibration = layout.dataset(model.calibration)
+    link_calibration(calibration, out / "calibration", images=params.calibration.images)
+    for dataset in model.evaluation:
+        pairs = layout.dataset(dataset)
+        link_pairs(pairs, out / "evaluation" / dataset)
+        if model.fixed_shape and "card" in model.protocols:
+            card = out / "card" / dataset
+            write_card_pairs(pairs, card, shape=model.fixed_shape, scale=model.scale)
 
 
 if __name__ == "__main__":

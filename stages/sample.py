@@ -1,4 +1,4 @@
-"""The sample photographs, out of the scikit-image package -> build/sample."""
+"""The photographs inside the scikit-image package -> build/sample."""
 
 from edsr_int8.data.sample import make_sample
 from edsr_int8.pipeline import layout

@@ -1,4 +1,4 @@
-"""build/selected/<row> -> build/training/<row>: weights in the publisher's layout, and the curves."""
+"""build/training_images/<row> -> build/training/<row>: weights in the publisher's layout, and the curves."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +11,8 @@ from edsr_int8.training.result import write_result
 
 
 def train(params: Params, name: str) -> None:
-    training, images = row(params.training, name, "training"), layout.training_images(name)
+    training = row(params.training, name, "training")
+    images = layout.training_images(name)
     if Path(training.start).resolve() == layout.RANDOM_START.resolve():
         training = replace(training, start="")
     state = train_network(

@@ -1,6 +1,6 @@
-"""Photographs that need no network: those inside the scikit-image package.
+"""Photographs that need no download: those inside the scikit-image package.
 
-Where each comes from is said in `skimage.data`'s documentation, function by function.
+The documentation of `skimage.data` says where each comes from.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from edsr_int8.files import atomic_folder, sha256
 from edsr_int8.progress import bar
 
 PHOTOGRAPHS = Path(skimage.__file__).parent / "data"
-PACKAGE = "scikit-image==0.26.0"  # whose files these hashes are of
+PACKAGE = "scikit-image==0.26.0"  # the hashes are those of its files
 EVALUATION = {
     "astronaut.png": "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
     "chelsea.png": "596aa1e7cb875eb79f437e310381d26b338a81c2da23439704a73c4651e8c4bb",
@@ -31,9 +31,9 @@ CROPPED = {"retina.jpg": 512}  # side of its centre crop: the whole is a disc on
 
 
 def make_sample(out: Path) -> None:
-    """Write out/{evaluation,calibration}/<name>.png, whole or not at all; the same bytes every time.
+    """Write out/{evaluation,calibration}/<name>.png: all or nothing, the same bytes every time.
 
-    InputError where this version of scikit-image ships other files.
+    InputError: the installed scikit-image has other files.
     """
     photographs = {"evaluation": EVALUATION, "calibration": CALIBRATION}
     files = [(part, name, digest) for part, names in photographs.items() for name, digest in names.items()]

@@ -70,7 +70,7 @@ def test_a_connection_cut_midway_goes_on_where_it_was(here: Here) -> None:
     with serving({"a.zip": Served(BODY, cuts=[HALF])}) as server:
         here.fetch(server.url("a.zip"))
         assert [status for _, status, _ in server.log] == [200, 206]
-        assert server.sent_bytes < len(BODY) + module.sources.PIECE_BYTES  # at most the piece in flight again
+        assert server.sent_bytes < len(BODY) + module.sources.CHUNK_BYTES  # at most the piece in flight again
     assert here.destination.read_bytes() == BODY
     assert here.pauses == [1.0]
 
@@ -252,7 +252,7 @@ def test_another_range_than_asked_for_is_refused(here: Here) -> None:
     here.begin(BODY[:HALF])
     with (
         serving({"a.zip": Served(BODY, range_start=0)}) as server,
-        pytest.raises(InputError, match=r"a\.zip: gives another range than asked for;"),
+        pytest.raises(InputError, match=r"a\.zip: sends another range than the one asked for;"),
     ):
         here.fetch(server.url("a.zip"))
     assert here.partial.read_bytes() == BODY[:HALF]

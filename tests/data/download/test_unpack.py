@@ -148,7 +148,7 @@ def test_a_damaged_archive_gives_one_line_or_nothing_wrong(tmp_path: Path, kind:
 def test_a_disk_too_small_is_seen_first(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     archive = make(tmp_path, kind)
     monkeypatch.setattr(module.shutil, "disk_usage", lambda _: types.SimpleNamespace(free=8_000))
-    monkeypatch.setattr(module, "_place", lambda *_: pytest.fail("wrote before it looked"))
+    monkeypatch.setattr(module, "_write_entry", lambda *_: pytest.fail("wrote before it looked"))
     assert "do not fit on the disk, which has 8000 free" in refused(archive, kind)
 
 

@@ -1,6 +1,6 @@
 """MATLAB's `imresize(image, scale, 'bicubic')` for uint8 images and whole factors, bit for bit.
 
-Published super-resolution figures stand on low-resolution images made by this very function.
+The low-resolution images behind published super-resolution figures were made by that function.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ Image = NDArray[np.uint8]
 def reduce(image: Image, factor: int) -> Image:
     """Shrink a uint8 HWC image by a whole factor, antialiased: imresize(image, 1/factor, 'bicubic').
 
-    ValueError where height or width is no multiple of `factor`.
+    ValueError: height or width is no multiple of `factor`.
     """
     if any(length % factor for length in image.shape[:2]):
         raise ValueError(f"image is {image.shape[1]}x{image.shape[0]}: crop it to multiples of {factor}")
@@ -33,7 +33,7 @@ def cubic(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _resize(image: Image, scale: float) -> Image:
-    """Height first, rounded to uint8, then width, rounded again: MATLAB keeps the type in between."""
+    """Height first, then width. Each result is rounded to uint8: MATLAB keeps the type in between."""
     tall = _resize_rows(image, scale)
     return np.ascontiguousarray(_resize_rows(tall.swapaxes(0, 1), scale).swapaxes(0, 1))
 
@@ -47,7 +47,7 @@ def _resize_rows(image: Image, scale: float) -> Image:
 
 
 def _taps(length: int, scale: float) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Weights and source rows, both [output row, tap]; a shrinking kernel is widened by 1 / scale."""
+    """Weights and source rows, both [output row, tap]; shrinking widens the kernel by 1 / scale."""
     narrowing = min(scale, 1.0)
     centre = (np.arange(round(length * scale)) + 0.5) / scale - 0.5
     first = np.floor(centre - 2 / narrowing).astype(np.int64)

@@ -1,9 +1,9 @@
-"""Camera shake for deblurring pairs: a random hand trajectory, exposed in linear light.
+"""Camera shake for deblurring pairs: a random trajectory of the hand, exposed in linear light.
 
-The trajectory is the random walk of Boracchi & Foi (Modeling the Performance of Image Restoration
-From Motion Blur, IEEE TIP 21(8), 2012) with the constants of DeblurGAN (Kupyn et al., CVPR 2018,
-https://arxiv.org/abs/1711.07064, algorithm 1). Light adds up before the camera's response curve, so
-the exposure is summed at gamma 2.2, the curve that GoPro's data set takes (Nah et al., CVPR 2017).
+The trajectory is that of Boracchi & Foi (Modeling the Performance of Image Restoration From Motion Blur,
+IEEE TIP 21(8), 2012) with the constants of DeblurGAN (Kupyn et al., CVPR 2018,
+https://arxiv.org/abs/1711.07064, algorithm 1). A sensor adds up light before the camera's response curve, so
+the exposure is summed in linear light, at gamma 2.2 as in the GoPro data set (Nah et al., CVPR 2017).
 """
 
 import cmath
@@ -16,26 +16,27 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]
 GAMMA = 2.2
-# The hand's way during an exposure. A hand turns the camera by an angle, so it is a share of the picture's
-# longer side: 9 to 21 pixels of GoPro's 1280. Drawn evenly on a logarithmic scale: most shakes are short.
+# Length of a trajectory as a fraction of the picture's longer side, since a hand turns the camera by an
+# angle: 9 to 21 pixels of GoPro's 1280. Drawn evenly on a logarithmic scale: most shakes are short.
 SHORTEST, LONGEST = 1 / 150, 1 / 60
-STEPS = 2000  # points of a trajectory, and ...
-SHAKE = 0.001  # ... the size of what disturbs it at each: DeblurGAN's
+STEPS = 2000  # points of a trajectory; this and the next as in DeblurGAN
+SHAKE = 0.001  # how strongly each step changes the velocity
 
 
 def shake(image: Image, *, seed: int | Sequence[int]) -> Image:
-    """A uint8 HWC image as a shaking camera takes it, aligned with it; equal seeds, equal bytes."""
+    """A uint8 HWC image as a shaking camera takes it, without a shift; equal seeds give equal bytes."""
     random = np.random.default_rng(seed)
-    share = SHORTEST * (LONGEST / SHORTEST) ** random.random()
-    return expose(image, kernel(trajectory(random, length_px=share * max(image.shape))))
+    fraction = SHORTEST * (LONGEST / SHORTEST) ** random.random()
+    return expose(image, kernel(trajectory(random, length_px=fraction * max(image.shape))))
 
 
 def trajectory(
     random: np.random.Generator, *, length_px: float, steps: int = STEPS
 ) -> NDArray[np.complex128]:
-    """Positions x + iy in pixels at equal times, from 0: a way of `length_px` at constant speed.
+    """Positions x + iy in pixels at equal times, from 0: `length_px` long, at constant speed.
 
-    Velocity turns by Gaussian tremor, is drawn back to the start, and rarely jumps to the far side.
+    Gaussian tremor turns the velocity, a pull leads back to the start, and rarely the hand jerks to the
+    other side.
     """
     back, jump, tremor = random.uniform(0, 0.7), random.uniform(0, 0.2), random.uniform(0, 0.7)
     speed = length_px / (steps - 1)
@@ -53,26 +54,27 @@ def trajectory(
 
 
 def kernel(path: NDArray[np.complex128]) -> NDArray[np.float64]:
-    """The share of the exposure that each pixel gets: odd square, sum 1, centroid at its centre.
+    """The fraction of the exposure spent on each pixel: an odd square whose sum is 1.
 
-    Each point is spread over its four pixels bilinearly. Centred, so that a network that learns to
-    undo it need not learn a shift.
+    Each point is spread bilinearly over the four pixels around it. The centroid is the centre, so that a
+    network that learns to undo the blur need not learn a shift.
     """
     path = path - path.mean()
     radius = int(max(np.abs(path.real).max(), np.abs(path.imag).max())) + 1
     x, y = path.real + radius, path.imag + radius
     left, top = np.floor(x).astype(int), np.floor(y).astype(int)
     weights = np.zeros((2 * radius + 1, 2 * radius + 1))
-    for dy, share_y in ((0, 1 - (y - top)), (1, y - top)):
-        for dx, share_x in ((0, 1 - (x - left)), (1, x - left)):
-            np.add.at(weights, (top + dy, left + dx), share_y * share_x)
+    for dy, weight_y in ((0, 1 - (y - top)), (1, y - top)):
+        for dx, weight_x in ((0, 1 - (x - left)), (1, x - left)):
+            np.add.at(weights, (top + dy, left + dx), weight_y * weight_x)
     return weights / weights.sum()
 
 
 def expose(image: Image, weights: NDArray[np.float64]) -> Image:
     """Convolve a uint8 HWC image with an odd square kernel in linear light; borders are mirrored.
 
-    Summed tap by tap and rounded by look-up: the same bytes on every machine.
+    Weights are added one by one and the sum is rounded by look-up, which gives the same bytes on every
+    machine.
     """
     radius = weights.shape[0] // 2
     around = ((radius, radius), (radius, radius), (0, 0))

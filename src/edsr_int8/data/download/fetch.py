@@ -1,4 +1,4 @@
-"""One row of `downloads` -> a folder that holds its one file, or what its archive held."""
+"""A row of `downloads` -> a folder that holds the file, or the files of the archive."""
 
 import shutil
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Where bytes may come from: http and https, a file on this machine, Google Drive. One source, one try."""
+"""The places that a file may come from: http and https, this machine, Google Drive. Each call is one try."""
 
 import errno
 import os
@@ -12,25 +12,25 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 
-PIECE_BYTES = 1 << 16
-TIMEOUT_S = (10.0, 60.0)  # until connected; between two pieces
+CHUNK_BYTES = 1 << 16
+TIMEOUT_S = (10.0, 60.0)  # for the connection; between two chunks
 TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)  # RFC 9110, 6585, 8470: a later try may succeed
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT)
 
 
 class SourceError(Exception):
-    """A source cannot give the file; the text says why in a few words."""
+    """A source does not give the file; the text says why in a few words."""
 
 
 class TransientError(SourceError):
-    """... but it may on a later try."""
+    """The source may give the file on a later try."""
 
 
 @dataclass(frozen=True)
 class Stream:
     start: int  # offset of the first byte in the whole file
     total: int | None  # bytes of the whole file, where the source says
-    pieces: Iterator[bytes]
+    chunks: Iterator[bytes]
 
 
 def scheme(url: str) -> str:
@@ -38,7 +38,7 @@ def scheme(url: str) -> str:
 
 
 def file_name(url: str) -> str:
-    """The last part of a URL's path; '' where it has none, as in `drive:ID` without `/NAME`."""
+    """The last name in a URL's path; '' where there is none, as in `drive:ID` without `/NAME`."""
     path = urlsplit(url).path
     if scheme(url) == "drive":
         path = path.partition("/")[2]
@@ -48,9 +48,9 @@ def file_name(url: str) -> str:
 
 @contextmanager
 def opened(url: str, start: int) -> Iterator[Stream]:
-    """The bytes of an http, https or file URL from offset `start` on, or from 0 where the server insists.
+    """The bytes of an http, https or file URL from offset `start`, or from 0 if the server ignores it.
 
-    Raises SourceError, also while its pieces are read.
+    Raises SourceError, also while the chunks are read.
     """
     if scheme(url) == "file":
         with _file(url, start) as stream:
@@ -71,7 +71,7 @@ def _file(url: str, start: int) -> Iterator[Stream]:
         raise SourceError(error.strerror or "cannot be read") from None
     with file:
         file.seek(start)
-        yield Stream(start, path.stat().st_size, iter(lambda: file.read(PIECE_BYTES), b""))
+        yield Stream(start, path.stat().st_size, iter(lambda: file.read(CHUNK_BYTES), b""))
 
 
 @contextmanager
@@ -83,21 +83,21 @@ def _http(url: str, start: int) -> Iterator[Stream]:
         with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as response:
             yield _stream(response, start)
     except requests.RequestException as error:
-        raise _said(error) from None
+        raise _in_words(error) from None
 
 
 def _stream(response: requests.Response, start: int) -> Stream:
-    status, pieces = response.status_code, response.iter_content(PIECE_BYTES)
+    status, chunks = response.status_code, response.iter_content(CHUNK_BYTES)
     first, total = _range(response.headers.get("Content-Range", ""))
-    if status == 416 and start:  # nothing beyond `start`: what is here is whole, or of another file
+    if status == 416 and start:  # nothing after `start`: the part is the whole file, or of another one
         return Stream(start, total, iter(()))
     if status == 206 and first == start:
-        return Stream(start, total, pieces)
+        return Stream(start, total, chunks)
     if status == 206:
-        raise SourceError("gives another range than asked for")
+        raise SourceError("sends another range than the one asked for")
     if status == 200:
         length = response.headers.get("Content-Length", "")
-        return Stream(0, int(length) if length.isdigit() else None, pieces)
+        return Stream(0, int(length) if length.isdigit() else None, chunks)
     kind = TransientError if status in TRANSIENT_STATUS else SourceError
     raise kind(f"HTTP {status} {response.reason}".strip())
 
@@ -109,10 +109,10 @@ def _range(header: str) -> tuple[int | None, int | None]:
     return None if first is None else int(first), None if total == "*" else int(total)
 
 
-def _said(error: requests.RequestException) -> SourceError:
-    """requests' nested exceptions -> a few words."""
+def _in_words(error: requests.RequestException) -> SourceError:
+    """An exception of requests, often nested, in a few words."""
     if isinstance(error, requests.exceptions.ChunkedEncodingError):
-        return TransientError("the connection broke off")
+        return TransientError("the connection broke")
     if isinstance(error, requests.Timeout):
         return TransientError("no answer in time")
     if not isinstance(error, requests.ConnectionError):
@@ -124,21 +124,21 @@ def _said(error: requests.RequestException) -> SourceError:
 
 
 def from_drive(url: str, target: Path) -> None:
-    """Bring the file `drive:ID` or `drive:ID/NAME` from Google Drive to `target`; gdown resumes by itself."""
+    """Fetch `drive:ID` or `drive:ID/NAME` from Google Drive to `target`; gdown resumes by itself."""
     try:
         import gdown
     except ImportError:
         raise SourceError("Google Drive needs gdown: pip install 'edsr-int8[drive]'") from None
     identifier = urlsplit(url).path.partition("/")[0]
-    whole = target.with_name(target.name + ".drive")  # gdown keeps its unfinished part beside this
+    whole = target.with_name(target.name + ".drive")  # gdown keeps its unfinished file beside this one
     try:
         gdown.download(
             id=identifier, output=str(whole), quiet=not sys.stderr.isatty(), use_cookies=False, resume=True
         )
         os.replace(whole, target)
     except requests.RequestException as error:
-        raise _said(error) from None
-    except Exception as error:  # gdown's own kinds differ between its versions
+        raise _in_words(error) from None
+    except Exception as error:  # gdown's exceptions differ between its versions
         if isinstance(error, OSError) and error.errno in FULL_DISK:
             raise
         raise SourceError(" ".join(str(error).split())[:200]) from None

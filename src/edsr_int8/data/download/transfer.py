@@ -1,4 +1,7 @@
-"""One file, known by its hash, from the first source that has it; a killed download goes on where it was."""
+"""Fetch a file of known hash from the first source that has it; a killed download resumes.
+
+Written by hand, since pooch starts again from the first byte, and archives of images have gigabytes.
+"""
 
 import errno
 import hashlib
@@ -16,8 +19,8 @@ from edsr_int8.errors import InputError
 from edsr_int8.files import atomic
 from edsr_int8.progress import byte_bar
 
-TRIES = 4  # per source, without a byte gained between them
-FIRST_PAUSE_S = 1.0  # doubled after every further try
+TRIES = 4  # in a row at one source, without one new byte
+FIRST_PAUSE_S = 1.0  # doubled after each further try
 
 
 def download(
@@ -32,13 +35,13 @@ def download(
 ) -> None:
     """Make `destination` the file whose SHA-256 starts with `sha256` (8 to 64 lower-case hex digits).
 
-    `mirror`, a folder or a URL prefix that holds the file by name or by hash, is asked first, then each of
-    `urls` (http, https, file, or `drive:ID/NAME` for Google Drive). Bytes gather in `partial`, which survives
-    a kill and is continued from any source: the hash of the whole file decides, so no ETag is kept. A file
-    already at `destination` or `partial` with the right hash is not fetched again. `expected_bytes` (0:
-    unknown) refuses a wrong file before it is fetched.
+    Sources are tried in turn: `mirror`, a folder or a URL prefix that holds the file by name or by hash, then
+    each of `urls` (http, https, file, or `drive:ID/NAME` for Google Drive). Bytes gather in `partial`, which
+    survives a kill and is continued from any source, since the hash of the whole file decides. A file at
+    `destination` or `partial` that has the hash already is not fetched again. With `expected_bytes` (0:
+    unknown) a file of another length is refused before it is fetched.
 
-    Raises InputError: no source gave the file (with what each said), or the disk is full (the part is kept).
+    Raises InputError: no source gave the file (each with its reason), or the disk is full (`partial` stays).
     """
     if not re.fullmatch(r"[0-9a-f]{8,64}", sha256):
         raise ValueError(f"sha256: expected 8 to 64 lower-case hex digits, found {sha256!r}")
@@ -49,14 +52,14 @@ def download(
         refusals = [f"{partial} held {_length(partial)} bytes, sha256 {held}"] if held else []
         for url in [*_mirrored(mirror, destination.name, sha256), *urls]:
             try:
-                _bring(url, partial, sha256, expected_bytes, sleep)
+                _complete(url, partial, sha256, expected_bytes, sleep)
                 break
             except SourceError as error:
                 refusals.append(f"{url}: {error}")
         else:
             raise InputError(
                 f"{destination.name}: no source gave it: {'; '.join(refusals)}; put the file by hand at "
-                f"{_by_hand(mirror, destination.name, partial)}, or correct its row of downloads"
+                f"{_place_by_hand(mirror, destination.name, partial)}, or correct its row of downloads"
             )
     _publish(partial, destination)
 
@@ -68,23 +71,25 @@ def _mirrored(mirror: str, name: str, sha256: str) -> list[str]:
     return [f"{prefix.rstrip('/')}/{quote(file)}" for file in (name, sha256)]
 
 
-def _by_hand(mirror: str, name: str, partial: Path) -> Path:
+def _place_by_hand(mirror: str, name: str, partial: Path) -> Path:
     return Path(mirror) / name if mirror and "://" not in mirror else partial
 
 
-def _bring(url: str, partial: Path, sha256: str, expected_bytes: int, sleep: Callable[[float], None]) -> None:
-    """Complete `partial` from `url` and check it. SourceError where that fails."""
+def _complete(
+    url: str, partial: Path, sha256: str, expected_bytes: int, sleep: Callable[[float], None]
+) -> None:
+    """Fetch what `partial` lacks from `url`, and verify the whole. SourceError if that fails."""
     continued = _length(partial) > 0
-    found = _filled(url, partial, expected_bytes, sleep)
-    if continued and not found.startswith(sha256):  # its first part may have been another file's
+    found = _append_patiently(url, partial, expected_bytes, sleep)
+    if continued and not found.startswith(sha256):  # its first bytes may have been another file's
         partial.unlink()
-        found = _filled(url, partial, expected_bytes, sleep)
+        found = _append_patiently(url, partial, expected_bytes, sleep)
     if not found.startswith(sha256):
         raise SourceError(f"sha256 of its {_length(partial)} bytes is {found}, expected {sha256}")
 
 
-def _filled(url: str, partial: Path, expected_bytes: int, sleep: Callable[[float], None]) -> str:
-    """Fetch what `partial` lacks, with pauses between tries; the hash of the whole."""
+def _append_patiently(url: str, partial: Path, expected_bytes: int, sleep: Callable[[float], None]) -> str:
+    """Fetch what `partial` lacks, with pauses between tries; returns the hash of the whole."""
     partial.parent.mkdir(parents=True, exist_ok=True)
     failures, most = 0, _length(partial)
     while True:
@@ -102,7 +107,7 @@ def _filled(url: str, partial: Path, expected_bytes: int, sleep: Callable[[float
                 raise
             raise InputError(
                 f"{partial}: the disk is full after {_length(partial)} bytes; free some space and run again: "
-                "it goes on from there"
+                "the download resumes there"
             ) from None
 
 
@@ -120,9 +125,9 @@ def _append(url: str, partial: Path, expected_bytes: int) -> None:
             byte_bar(f"fetch {partial.name}", total=total or None, done=stream.start) as shown,
         ):
             file.truncate(stream.start)
-            for piece in stream.pieces:
-                file.write(piece)
-                shown.update(len(piece))
+            for chunk in stream.chunks:
+                file.write(chunk)
+                shown.update(len(chunk))
     if stream.total and _length(partial) < stream.total:
         raise TransientError(f"ended after {_length(partial)} of {stream.total} bytes")
     return None
@@ -144,9 +149,9 @@ def _length(path: Path) -> int:
 def _digest(path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file, byte_bar(f"verify {path.name}", total=_length(path)) as shown:
-        while piece := file.read(sources.PIECE_BYTES):
-            digest.update(piece)
-            shown.update(len(piece))
+        while chunk := file.read(sources.CHUNK_BYTES):
+            digest.update(chunk)
+            shown.update(len(chunk))
     return digest.hexdigest()
 
 

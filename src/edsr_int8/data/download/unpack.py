@@ -1,4 +1,10 @@
-"""An archive -> a folder of plain files, whatever the archive says: it was made elsewhere."""
+"""An archive -> a folder of plain files. Archives come from elsewhere: nothing that they say is trusted.
+
+zipfile and tarfile read the bytes; names are checked here. `ZipFile.extract` moves an entry that leaves the
+folder to somewhere inside it, without a word; `tarfile.data_filter` lets links through, and Python 3.11.2
+(Debian 12) has none. Neither looks for archive bombs, two entries of one name, or a tar file cut between two
+entries.
+"""
 
 import lzma
 import re
@@ -17,41 +23,41 @@ from edsr_int8.errors import InputError
 from edsr_int8.files import atomic_folder
 from edsr_int8.progress import bar
 
-MOST_EXPANSION = 100  # PNG and weights hardly shrink; deflate reaches 1032 to 1 (zlib.net), as bombs do
+MOST_EXPANSION = 100  # PNG and weights hardly shrink; bombs reach deflate's 1032 to 1 (zlib.net)
 DAMAGE = (
     zipfile.BadZipFile,
     tarfile.TarError,
     zlib.error,
     lzma.LZMAError,
     EOFError,
-    NotImplementedError,  # zipfile, of a compression or version that it does not know
+    NotImplementedError,  # of zipfile: a compression or version that it does not know
     UnicodeDecodeError,
 )
 
 
 class Refused(Exception):
-    """What is wrong with an archive or its entry, in a few words."""
+    """What is wrong with an archive or an entry, in a few words."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What an archive says of one file or folder."""
+    """What an archive says of one file, folder, link or device."""
 
     name: str
     length: int  # bytes
-    folder: bool
-    refusal: str  # why it is not taken; '' where it is
+    is_folder: bool
+    refusal: str  # why it is not unpacked; '' if it is
     open: Callable[[], IO[bytes] | None]
 
 
 def unpack(archive: Path, out: Path, *, kind: str) -> None:
-    """Write the files of `archive` into `out`, a folder that appears whole or not at all; an old one goes.
+    """Write the files of `archive` into the folder `out`, all or none; they replace what was there.
 
-    `kind` is zip, or tar (plain, gzip, bzip2 or xz). Names, folders and bytes are taken, nothing else: no
-    links, devices, owners, modes or times. The archive stays.
+    `kind` is zip, or tar (plain, gzip, bzip2 or xz). Names and bytes are used; owners, modes and times are
+    not. The archive stays.
 
     Raises InputError, naming archive and entry: a name that leaves the folder or comes twice, a link or
-    device, an encrypted or damaged archive, one that expands more than 100 times, a disk too small.
+    device, an encrypted or damaged archive, one that expands more than 100 times, a full disk.
     """
     with atomic_folder(out) as folder:
         _write(archive, folder, kind)
@@ -67,13 +73,13 @@ def _write(archive: Path, folder: Path, kind: str) -> None:
             path = _checked(entry, seen)
             written += entry.length
             _check_room(folder, archive, total=written, coming=entry.length)
-            _place(entry, folder / path)
+            _write_entry(entry, folder / path)
             seen.add(path)
     except Refused as error:
         raise InputError(_line(archive, name, str(error))) from None
     except DAMAGE as error:
         raise InputError(_line(archive, name, f"damaged: {error or 'it ends too early'}")) from None
-    except OSError as error:  # a full disk, a name too long; bz2 and gzip tell damage in this way too
+    except OSError as error:  # a full disk, a name too long; bz2 and gzip raise it for damage, too
         raise InputError(_line(archive, name, error.strerror or f"damaged: {error}")) from None
 
 
@@ -83,11 +89,11 @@ def _line(archive: Path, name: str, words: str) -> str:
 
 
 def _checked(entry: Entry, seen: set[PurePosixPath]) -> PurePosixPath:
-    """The entry's path inside the folder."""
+    """The entry's path inside the folder. Refused: it leaves the folder or comes twice, or `refusal`."""
     path = PurePosixPath(entry.name)
     if path.is_absolute() or ".." in path.parts or "\\" in entry.name or re.match("[A-Za-z]:", entry.name):
         raise Refused("leads out of the folder, or may on another system")
-    if path in seen and not entry.folder:
+    if path in seen and not entry.is_folder:
         raise Refused("comes twice")
     if entry.refusal:
         raise Refused(entry.refusal)
@@ -102,8 +108,8 @@ def _check_room(folder: Path, archive: Path, *, total: int, coming: int) -> None
         raise Refused(f"{coming} bytes do not fit on the disk, which has {free} free; free some space")
 
 
-def _place(entry: Entry, path: Path) -> None:
-    if entry.folder:
+def _write_entry(entry: Entry, path: Path) -> None:
+    if entry.is_folder:
         path.mkdir(parents=True, exist_ok=True)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -122,9 +128,8 @@ def _zip_bytes(archive: Path) -> int:
 def _zip_entries(archive: Path) -> Iterator[Entry]:
     with zipfile.ZipFile(archive) as file:
         for info in file.infolist():
-            yield Entry(
-                info.filename, info.file_size, info.is_dir(), _zip_refusal(info), partial(file.open, info)
-            )
+            source = partial(file.open, info)
+            yield Entry(info.filename, info.file_size, info.is_dir(), _zip_refusal(info), source)
 
 
 def _zip_refusal(info: zipfile.ZipInfo) -> str:
@@ -135,16 +140,15 @@ def _zip_refusal(info: zipfile.ZipInfo) -> str:
 
 
 def _tar_bytes(archive: Path) -> int:
-    return archive.stat().st_size  # at least: what it holds is known at its end only
+    return archive.stat().st_size  # a lower bound: only at its end is it known what a tar file holds
 
 
 def _tar_entries(archive: Path) -> Iterator[Entry]:
-    # tarfile.extractall is not used, and so needs no extraction filter: only bytes are taken from it.
     with tarfile.open(archive) as file:
         for member in file:
             refusal = "" if member.isreg() or member.isdir() else "is a link or a device"
             yield Entry(member.name, member.size, member.isdir(), refusal, partial(file.extractfile, member))
-        # tarfile takes a damaged header for the end; the true end is a block of zeros.
+        # tarfile takes a damaged header for the end. The true end is a block of zeros.
         assert file.fileobj is not None
         file.fileobj.seek(file.offset)
         if file.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):

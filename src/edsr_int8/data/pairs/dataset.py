@@ -9,7 +9,7 @@ from pathlib import Path
 from edsr_int8.data.degrade.bicubic import reduce
 from edsr_int8.data.degrade.blur import shake
 from edsr_int8.data.images import Image, is_rgb_png, read_rgb, write_png
-from edsr_int8.data.pairs.matching import Found, find_pairs
+from edsr_int8.data.pairs.matching import SourcePair, find_pairs
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic_folder, link
 from edsr_int8.machine import cores
@@ -49,14 +49,14 @@ def make_dataset(
         raise InputError(f"datasets.{row}: {error}") from None
 
 
-Job = tuple[str, Found, Callable[[Image], Image]]
+Job = tuple[str, SourcePair, Callable[[Image], Image]]
 
 
-def _reduced(found: list[Found], scale: int) -> list[Job]:
+def _reduced(found: list[SourcePair], scale: int) -> list[Job]:
     return [(pair.name, pair, partial(reduce, factor=scale)) for pair in found]
 
 
-def _shaken(found: list[Found], seed: int, copies: int) -> list[Job]:
+def _shaken(found: list[SourcePair], seed: int, copies: int) -> list[Job]:
     return [
         (pair.name if copies == 1 else f"{pair.name}_{copy}", pair, partial(shake, seed=(seed, index, copy)))
         for index, pair in enumerate(found)
@@ -64,7 +64,7 @@ def _shaken(found: list[Found], seed: int, copies: int) -> list[Job]:
     ]
 
 
-def _make(name: str, pair: Found, degrade: Callable[[Image], Image], *, scale: int, out: Path) -> None:
+def _make(name: str, pair: SourcePair, degrade: Callable[[Image], Image], *, scale: int, out: Path) -> None:
     lr_png, hr_png = out / "lr" / f"{name}.png", out / "hr" / f"{name}.png"
     if pair.lr:
         _write(lr_png, read_rgb(pair.lr), pair.lr)

@@ -1,4 +1,4 @@
-"""Which degraded image belongs to which reference: by name, as public data sets name them."""
+"""Which degraded image belongs to which reference: by their names, as public data sets choose them."""
 
 import re
 from collections import defaultdict
@@ -15,15 +15,15 @@ SHOWN = 10  # images that an error lists
 
 
 @dataclass(frozen=True)
-class Found:
-    """The files of one pair where they lie; None for a side that has no pattern."""
+class SourcePair:
+    """The files of one pair in the user's folder; None for a side that has no pattern."""
 
     name: str
     lr: Path | None
     hr: Path | None
 
 
-def find_pairs(folder: Path, *, hr: str, lr: str, scale: int, limit: int = 0) -> list[Found]:
+def find_pairs(folder: Path, *, hr: str, lr: str, scale: int, limit: int = 0) -> list[SourcePair]:
     """The first `limit` (0: all) pairs of images in `folder`, sorted by name.
 
     `hr` and `lr` are patterns for `find_files`; an empty one leaves that side None. Folders that a pattern
@@ -44,7 +44,7 @@ def find_pairs(folder: Path, *, hr: str, lr: str, scale: int, limit: int = 0) ->
             f"lr's ends in x{scale} or _LR{scale}, or the patterns say how they end: '*_sharp.*', '*_blur.*'"
         )
     names = sorted(hr_paths or lr_paths)[: limit or None]
-    pairs = [Found(name, lr_paths.get(name), hr_paths.get(name)) for name in names]
+    pairs = [SourcePair(name, lr_paths.get(name), hr_paths.get(name)) for name in names]
     _check_shapes(pairs, scale)
     return pairs
 
@@ -118,8 +118,8 @@ def _unique(files: Mapping[str, list[Path]]) -> dict[str, Path]:
     return {name: path for name, (path,) in files.items()}
 
 
-def _check_shapes(pairs: list[Found], scale: int) -> None:
-    """A remainder of hr is cropped later, as EDSR-PyTorch does (src/data/srdata.py)."""
+def _check_shapes(pairs: list[SourcePair], scale: int) -> None:
+    """A remainder of hr is allowed, and cropped later, as in EDSR-PyTorch (src/data/srdata.py)."""
     wrong = []
     for pair in bar(pairs, "image sizes"):
         lr, hr = (image_shape(path) if path else None for path in (pair.lr, pair.hr))

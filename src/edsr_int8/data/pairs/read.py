@@ -1,4 +1,4 @@
-"""A data set as every later stage reads it: lr/<name>.png beside hr/<name>.png."""
+"""A data set as the later stages read it: lr/<name>.png and hr/<name>.png."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ from edsr_int8.errors import InputError
 
 @dataclass(frozen=True)
 class Pair:
-    """A degraded image and its reference (None where a set has none); a name may hold folders, 'seq/0001'."""
+    """A degraded image and its reference, None where the set has none. Names may hold folders: 'seq/0001'."""
 
     name: str
     lr: Path
@@ -16,9 +16,9 @@ class Pair:
 
 
 def read_pairs(folder: Path) -> list[Pair]:
-    """The pairs in `folder`/{lr,hr}, sorted by name; no hr folder means degraded images only.
+    """The pairs in `folder`/{lr,hr}, sorted by name; without a folder hr, degraded images only.
 
-    InputError where `folder` holds no images, or an image of one side without the other.
+    InputError: there are no images, or one side lacks an image that the other has.
     """
     lr, hr = _by_name(folder / "lr"), _by_name(folder / "hr")
     if not lr:

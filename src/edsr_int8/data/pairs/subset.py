@@ -1,6 +1,6 @@
-"""The images that one row needs, put together in a folder of its own as links.
+"""The images that one row of params.yaml uses, as links in a folder of its own.
 
-DVC sees a row's folder and not all of the data sets: another data set does not make the row look changed.
+A stage that depends on that folder runs again when these images change, and not when any other data set does.
 """
 
 from pathlib import Path
@@ -9,7 +9,7 @@ from edsr_int8.data.pairs.read import read_pairs
 from edsr_int8.files import link
 
 
-def select_pairs(source: Path, out: Path) -> None:
+def link_pairs(source: Path, out: Path) -> None:
     """Link every pair of the data set `source` into out/{lr,hr}."""
     for pair in read_pairs(source):
         link(pair.lr, out / "lr" / f"{pair.name}.png")
@@ -17,7 +17,7 @@ def select_pairs(source: Path, out: Path) -> None:
             link(pair.hr, out / "hr" / f"{pair.name}.png")
 
 
-def select_calibration(source: Path, out: Path, *, images: int) -> None:
-    """Link the first `images` degraded images of the data set `source`, by name, into `out`."""
+def link_calibration(source: Path, out: Path, *, images: int) -> None:
+    """Link the degraded image of the first `images` pairs of `source`, by name, into `out`."""
     for pair in read_pairs(source)[:images]:
         link(pair.lr, out / f"{pair.name}.png")
