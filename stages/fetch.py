@@ -8,12 +8,10 @@ from edsr_int8.pipeline.run import run
 
 
 def fetch(params: Params, name: str) -> None:
-    wanted = row(params.downloads, name, "downloads")
+    download = row(params.downloads, name, "downloads")
+    partial = layout.partial("fetch", name)
     try:
-        fetch_file(
-            wanted.urls, layout.fetched(name), sha256=wanted.sha256, unpack=wanted.unpack,
-            partial=layout.partial("fetch", name), mirror=params.mirror, expected_bytes=wanted.bytes,
-        )  # fmt: skip
+        fetch_file(download, layout.fetched(name), partial=partial, mirror=params.mirror)
     except InputError as error:
         raise InputError(f"downloads.{name}: {error}") from None
 

@@ -17,6 +17,7 @@ from edsr_int8.checkpoints.convert import convert, load_network
 from edsr_int8.checkpoints.facts import NetworkFacts, read_facts
 from edsr_int8.data.download import transfer as download
 from edsr_int8.data.download.fetch import fetch
+from edsr_int8.data.download.row import DownloadRow
 from edsr_int8.export import export
 from edsr_int8.files import read_json, sha256
 from edsr_int8.pipeline import params
@@ -65,5 +66,6 @@ def fetched(row: Model, folder: Path) -> tuple[Path, list[int]]:
     body, name = stream.getvalue(), Path(row.weights).name
     with serving({name: Served(body, cuts=[len(body) // 2])}) as server:
         digest = hashlib.sha256(body).hexdigest()[:8]
-        fetch([server.url(name)], folder / "fetched", sha256=digest, unpack="", partial=folder / "partial")
+        row = DownloadRow((server.url(name),), digest, unpack="")
+        fetch(row, folder / "fetched", partial=folder / "partial")
         return folder / "fetched" / name, [status for _, status, _ in server.log]

@@ -7,6 +7,7 @@ import pytest
 
 from edsr_int8.checkpoints.convert import convert
 from edsr_int8.data.pairs.dataset import make_dataset
+from edsr_int8.data.pairs.row import DatasetRow
 from edsr_int8.data.sample import make_sample
 from edsr_int8.training.loop import train
 from edsr_int8.training.result import write_result
@@ -18,16 +19,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sample")
     make_sample(folder / "photographs")
     for part, limit in (("calibration", 0), ("evaluation", 1)):
-        make_dataset(
-            part,
-            folder / "photographs",
-            folder / part,
-            task="sr",
-            scale=2,
-            hr=f"{part}/*.png",
-            lr="",
-            limit=limit,
-        )
+        photographs = str(folder / "photographs")
+        make_dataset(DatasetRow("sr", 2, photographs, f"{part}/*.png", "", limit), folder / part)
     return folder
 
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edsr_int8.data.images import image_shape
+from edsr_int8.data.pairs.patterns import find_files
+from edsr_int8.data.pairs.row import DatasetRow
 from edsr_int8.errors import InputError
 from edsr_int8.pipeline import layout
-from edsr_int8.pipeline.rows import Dataset, Params
+from edsr_int8.pipeline.rows import Params
 
 WIDE = 256  # features of those networks that are trained with res_scale 0.1 (Lim et al. 2017, table 1)
 PNG_RATIO = 2  # bytes of a photograph's pixels over those of its PNG: DIV2K's are 1.9
@@ -123,9 +125,9 @@ def _reference_bytes(params: Params, name: str, root: Path) -> int:
     return sum(file.stat().st_size for file in _references(params.datasets[name], root))
 
 
-def _references(row: Dataset, root: Path) -> list[Path]:
+def _references(row: DatasetRow, root: Path) -> list[Path]:
     """Those that are there already."""
-    found = sorted((root / row.path).glob(row.hr)) if row.hr else []
+    found = find_files(root / row.path, row.hr) if row.hr else []
     return found[: row.limit or None]
 
 
@@ -147,7 +149,7 @@ def _pixel_bytes(params: Params, name: str, root: Path) -> int:
     return int((pixels or PNG_RATIO * sum(archives)) * (1 + 1 / row.scale**2))
 
 
-def _lies_in(row: Dataset, folder: Path) -> bool:
+def _lies_in(row: DatasetRow, folder: Path) -> bool:
     return Path(row.path, row.hr).is_relative_to(folder)
 
 

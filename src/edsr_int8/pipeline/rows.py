@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from annotated_types import Ge, Interval, MinLen
+from annotated_types import Ge, MinLen
 
+from edsr_int8.data.download.row import DownloadRow
+from edsr_int8.data.pairs.row import DatasetRow
 from edsr_int8.errors import InputError
 from edsr_int8.models.description import NetworkRow
 from edsr_int8.quantization.recipe import Recipe
@@ -27,30 +29,6 @@ REFERENCE_TARGET = "onnxruntime"  # ... on the same target, or on this one where
 
 Names = Annotated[tuple[str, ...], MinLen(1)]
 Pixels = Annotated[int, Ge(1)]
-
-
-@dataclass(frozen=True)
-class Download:
-    """One file to fetch."""
-
-    urls: Names  # tried in turn
-    sha256: str  # whole, or its first 8 or more hex digits where a publisher prints those
-    unpack: Literal["zip", "tar", ""]
-    bytes: Annotated[int, Ge(0)] = 0  # 0: unknown
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """Pairs of a degraded image and its reference, found by patterns inside `path`."""
-
-    task: Literal["sr", "deblur"]
-    scale: Annotated[int, Interval(ge=1, le=4)]
-    path: str
-    hr: str  # '': degraded images only, for calibration
-    lr: str  # '': made from hr, by bicubic reduction (sr) or a seeded camera shake (deblur)
-    limit: Annotated[int, Ge(0)] = 0  # the first N pairs; 0: all
-    seed: Annotated[int, Interval(ge=0, le=2**32 - 1)] = 0  # of the camera shake
-    copies: Annotated[int, Ge(1)] = 1  # camera shakes per photograph
 
 
 @dataclass(frozen=True)
@@ -93,8 +71,8 @@ class Params:
     # Of every row, too.
     __pydantic_config__: ClassVar = {"strict": True, "extra": "forbid", "allow_inf_nan": False}
 
-    downloads: Mapping[str, Download]
-    datasets: Mapping[str, Dataset]
+    downloads: Mapping[str, DownloadRow]
+    datasets: Mapping[str, DatasetRow]
     models: Mapping[str, Model]
     calibration: Calibration
     precisions: Mapping[str, Recipe]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from edsr_int8.data.pairs.patterns import check_pattern
+from edsr_int8.data.pairs.row import DatasetRow
 from edsr_int8.errors import InputError
 from edsr_int8.models.description import NetworkRow, check, scales
 from edsr_int8.pipeline import layout
@@ -13,7 +14,6 @@ from edsr_int8.pipeline.rows import (
     REFERENCE_FIGURES,
     REFERENCE_PRECISION,
     REFERENCE_TARGET,
-    Dataset,
     Fid,
     Model,
     Params,
@@ -81,7 +81,7 @@ def _check_fid(fid: Fid) -> None:
         )
 
 
-def _check_dataset(dataset: Dataset, given: Collection[str], where: str) -> None:
+def _check_dataset(dataset: DatasetRow, given: Collection[str], where: str) -> None:
     if not dataset.hr and not dataset.lr:
         raise InputError(f"{where}: hr and lr are both empty; give at least one pattern")
     for key, pattern in {"hr": dataset.hr, "lr": dataset.lr}.items():

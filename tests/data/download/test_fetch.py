@@ -10,6 +10,7 @@ from http_server import Served, serving
 
 from edsr_int8.data.download import fetch as module
 from edsr_int8.data.download.fetch import fetch
+from edsr_int8.data.download.row import DownloadRow
 from edsr_int8.errors import InputError
 
 WEIGHTS = b"weights" * 1000
@@ -41,20 +42,16 @@ def files(folder: Path) -> list[str]:
 
 def test_a_single_file_keeps_its_name(tmp_path: Path) -> None:
     with serving({"models/edsr-1bc95232.pt": Served(WEIGHTS)}) as server:
-        urls = [server.url("models/edsr-1bc95232.pt?download=1")]
-        fetch(urls, tmp_path / "out", sha256=sha256(WEIGHTS)[:8], unpack="", partial=tmp_path / "part")
+        urls = (server.url("models/edsr-1bc95232.pt?download=1"),)
+        row = DownloadRow(urls, sha256(WEIGHTS)[:8], unpack="")
+        fetch(row, tmp_path / "out", partial=tmp_path / "part")
     assert files(tmp_path) == ["out/edsr-1bc95232.pt"]
 
 
 def test_an_archive_is_unpacked_and_not_kept(tmp_path: Path) -> None:
     with serving({"DIV2K.zip": Served(IMAGES)}) as server:
-        fetch(
-            [server.url("DIV2K.zip")],
-            tmp_path / "out",
-            sha256=sha256(IMAGES),
-            unpack="zip",
-            partial=tmp_path / "part",
-        )
+        row = DownloadRow((server.url("DIV2K.zip"),), sha256(IMAGES), unpack="zip")
+        fetch(row, tmp_path / "out", partial=tmp_path / "part")
     assert files(tmp_path) == ["out/HR/0801.png", "out/LR/0801x2.png"]
 
 
@@ -65,17 +62,13 @@ def test_an_archive_that_a_killed_run_left_is_not_fetched_again(
         raise KeyboardInterrupt
 
     with serving({"DIV2K.zip": Served(IMAGES)}) as server:
-
-        def once() -> None:
-            out, partial = tmp_path / "out", tmp_path / "part"
-            fetch([server.url("DIV2K.zip")], out, sha256=sha256(IMAGES), unpack="zip", partial=partial)
-
+        row = DownloadRow((server.url("DIV2K.zip"),), sha256(IMAGES), unpack="zip")
         with monkeypatch.context() as patch:
-            patch.setattr(module, "unpack_archive", killed)
+            patch.setattr(module, "unpack", killed)
             with pytest.raises(KeyboardInterrupt):
-                once()
+                fetch(row, tmp_path / "out", partial=tmp_path / "part")
         assert files(tmp_path) == ["part/DIV2K.zip"]
-        once()
+        fetch(row, tmp_path / "out", partial=tmp_path / "part")
         assert server.sent_bytes == len(IMAGES)
     assert files(tmp_path) == ["out/HR/0801.png", "out/LR/0801x2.png"]
 
@@ -86,36 +79,31 @@ def test_an_archive_that_does_not_unpack_stays_and_is_named(tmp_path: Path) -> N
         serving({"DIV2K.zip": Served(slip)}) as server,
         pytest.raises(InputError, match=r"part/DIV2K.zip: '../0801.png': leads out of the folder"),
     ):
-        fetch(
-            [server.url("DIV2K.zip")],
-            tmp_path / "out",
-            sha256=sha256(slip),
-            unpack="zip",
-            partial=tmp_path / "part",
-        )
+        row = DownloadRow((server.url("DIV2K.zip"),), sha256(slip), unpack="zip")
+        fetch(row, tmp_path / "out", partial=tmp_path / "part")
     assert files(tmp_path) == ["part/DIV2K.zip"]
 
 
 @pytest.mark.parametrize(
     ("urls", "name"),
     [
-        (["https://host/a%20b.zip?x=/c.zip"], "a b.zip"),
-        (["drive:ID/weights.pth"], "weights.pth"),
-        (["drive:ID", "https://host/folder/weights.pth"], "weights.pth"),
-        (["https://host/%2e%2e%2fweights.pth"], "weights.pth"),
+        (("https://host/a%20b.zip?x=/c.zip",), "a b.zip"),
+        (("drive:ID/weights.pth",), "weights.pth"),
+        (("drive:ID", "https://host/folder/weights.pth"), "weights.pth"),
+        (("https://host/%2e%2e%2fweights.pth",), "weights.pth"),
     ],
 )
 def test_a_file_is_named_by_the_first_address_that_has_a_name(
-    tmp_path: Path, urls: list[str], name: str
+    tmp_path: Path, urls: tuple[str, ...], name: str
 ) -> None:
     mirror = tmp_path / "mirror"
     mirror.mkdir()
     (mirror / name).write_bytes(WEIGHTS)
     out = tmp_path / "out"
-    fetch(urls, out, sha256=sha256(WEIGHTS), unpack="", partial=tmp_path / "part", mirror=str(mirror))
+    fetch(DownloadRow(urls, sha256(WEIGHTS), ""), out, partial=tmp_path / "part", mirror=str(mirror))
     assert files(out) == [name]
 
 
 def test_an_address_without_a_name_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="drive:ID: does not end in a file name; write drive:ID/NAME"):
-        fetch(["drive:ID"], tmp_path / "out", sha256=sha256(WEIGHTS), unpack="", partial=tmp_path / "part")
+        fetch(DownloadRow(("drive:ID",), sha256(WEIGHTS), ""), tmp_path / "out", partial=tmp_path / "part")

@@ -4,41 +4,33 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from edsr_int8.data.download.row import DownloadRow
 from edsr_int8.data.download.sources import file_name
 from edsr_int8.data.download.transfer import download
-from edsr_int8.data.download.unpack import unpack as unpack_archive
+from edsr_int8.data.download.unpack import unpack
 from edsr_int8.errors import InputError
 
 
-def fetch(
-    urls: Sequence[str],
-    out: Path,
-    *,
-    sha256: str,
-    unpack: str,
-    partial: Path,
-    mirror: str = "",
-    expected_bytes: int = 0,
-) -> None:
-    """Fill the folder `out`; `unpack` is zip, tar, or '' to keep the file itself, under its name in `urls`.
+def fetch(row: DownloadRow, out: Path, *, partial: Path, mirror: str = "") -> None:
+    """Fill the folder `out` with the file, under its name in `row.urls`, or with the files of the archive.
 
     `partial` is a folder for unfinished work. After a kill it holds what was fetched, or the whole archive,
-    and a next call goes on from there; it is removed in the end, so that archive and images do not both stay.
+    and the next call resumes there. It is removed in the end: the archive does not stay beside its files.
 
     Raises InputError as `download` and `unpack` do.
     """
-    name = _name(urls)
-    whole = partial / name if unpack else out / name
+    name = _name(row.urls)
+    whole = partial / name if row.unpack else out / name
     download(
-        urls,
+        row.urls,
         whole,
-        sha256=sha256,
+        sha256=row.sha256,
         partial=partial / f"{name}.part",
         mirror=mirror,
-        expected_bytes=expected_bytes,
+        expected_bytes=row.bytes,
     )
-    if unpack:
-        unpack_archive(whole, out, kind=unpack)
+    if row.unpack:
+        unpack(whole, out, kind=row.unpack)
     shutil.rmtree(partial, ignore_errors=True)
 
 

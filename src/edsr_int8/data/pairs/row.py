@@ -1,0 +1,20 @@
+"""A row of `datasets`."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Interval
+
+
+@dataclass(frozen=True)
+class DatasetRow:
+    """Pairs of a degraded image and its reference, found by patterns inside `path`."""
+
+    task: Literal["sr", "deblur"]
+    scale: Annotated[int, Interval(ge=1, le=4)]
+    path: str
+    hr: str  # '': degraded images only, for calibration
+    lr: str  # '': made from hr, by bicubic reduction (sr) or a seeded camera shake (deblur)
+    limit: Annotated[int, Ge(0)] = 0  # the first N pairs; 0: all
+    seed: Annotated[int, Interval(ge=0, le=2**32 - 1)] = 0  # of the camera shake
+    copies: Annotated[int, Ge(1)] = 1  # camera shakes per photograph
