@@ -1,37 +1,37 @@
 """The passes of a recipe that learns -> build/<model>/<precision>/finetune, and the curve of learning."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from edsr_int8.errors import InputError
 from edsr_int8.files import link
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.rows import Params, row
 from edsr_int8.pipeline.run import run
-from edsr_int8.quantization.analysis.curves import write_curve
-from edsr_int8.quantization.passes import Calibration
-from edsr_int8.quantization.passes import run as run_passes
-from edsr_int8.quantization.state import save
+from edsr_int8.quantization.analysis.curves import CurvePoint, write_curve
+from edsr_int8.quantization.recipe import Recipe
 
 
 def finetune(params: Params, model: str, precision: str) -> None:
     recipe = row(params.precisions, precision, "precisions")
     out = layout.finetuned(model, precision)
-    curve = []
-    if recipe.learns:
-        calibration = Calibration(
-            float_model=layout.export(model) / "float.onnx",
-            images=sorted((layout.images(model) / "calibration").rglob("*.png")),
-            histograms=layout.histograms(model),
-            losses=layout.sensitivity(model),
-            gptq_weights=layout.gptq(model),
-            statistics=recipe.statistics,
-        )
-        try:
-            state = run_passes(recipe, calibration)
-        except InputError as error:
-            raise InputError(f"precisions.{precision}: {error}") from None
-        save(out, state)
-        curve = list(state.curve)
+    try:
+        curve = learn(recipe, model, out) if recipe.learns else []
+    except InputError as error:
+        raise InputError(f"precisions.{precision}: {error}") from None
     write_curve(out / "curve.csv", curve)
     link(out / "curve.csv", layout.curve(model, precision))
+
+
+def learn(recipe: Recipe, model: str, out: Path) -> Sequence[CurvePoint]:
+    # Imported here: torch takes seconds, which rows that do not learn need not wait for.
+    from edsr_int8.pipeline.calibration import calibration_of
+    from edsr_int8.quantization.passes import run as run_passes
+    from edsr_int8.quantization.state import save
+
+    state = run_passes(recipe, calibration_of(model, recipe))
+    save(out, state)
+    return state.curve
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ from edsr_int8.files import link, write_json
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.rows import Params, row
 from edsr_int8.pipeline.run import run
-from edsr_int8.quantization.passes import Calibration
-from edsr_int8.quantization.passes import run as run_passes
+from edsr_int8.quantization.ir.read_onnx import read_network
 from edsr_int8.quantization.quantize import quantize as write_build
-from edsr_int8.quantization.state import load
+from edsr_int8.quantization.recipe import Recipe
+from edsr_int8.quantization.state import QuantizedNetwork, load
 
 
 def quantize(params: Params, model: str, precision: str) -> None:
@@ -18,23 +18,24 @@ def quantize(params: Params, model: str, precision: str) -> None:
         link(layout.export(model) / "uint8.onnx", out / "model.onnx")
         write_json(out / "ranges.json", {})
         return
-    calibration = Calibration(
-        float_model=layout.export(model) / "float.onnx",
-        images=[],
-        histograms=layout.histograms(model),
-        losses=layout.sensitivity(model),
-        gptq_weights=layout.gptq(model),
-        statistics=recipe.statistics,
-    )
     try:
-        if recipe.learns:
-            origin = calibration.float_network.weights_sha256
-            state = load(layout.finetuned(model, precision), weights_sha256=origin)
-        else:
-            state = run_passes(recipe, calibration)
+        state = learned(model, precision) if recipe.learns else calibrated(recipe, model)
     except InputError as error:
         raise InputError(f"precisions.{precision}: {error}") from None
     write_build(state, recipe, out)
+
+
+def learned(model: str, precision: str) -> QuantizedNetwork:
+    origin = read_network(layout.export(model) / "float.onnx").weights_sha256
+    return load(layout.finetuned(model, precision), weights_sha256=origin)
+
+
+def calibrated(recipe: Recipe, model: str) -> QuantizedNetwork:
+    # Imported here: torch takes seconds, which the other rows need not wait for.
+    from edsr_int8.pipeline.calibration import calibration_of
+    from edsr_int8.quantization.passes import run as run_passes
+
+    return run_passes(recipe, calibration_of(model, recipe))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,16 @@
+"""What the passes of a recipe learn from, where the stages of one model leave it."""
+
+from edsr_int8.pipeline import layout
+from edsr_int8.quantization.passes import Calibration
+from edsr_int8.quantization.recipe import Recipe
+
+
+def calibration_of(model: str, recipe: Recipe) -> Calibration:
+    return Calibration(
+        float_model=layout.export(model) / "float.onnx",
+        images=sorted((layout.images(model) / "calibration").rglob("*.png")),
+        histograms=layout.histograms(model),
+        losses=layout.sensitivity(model),
+        gptq_weights=layout.gptq(model),
+        statistics=recipe.statistics,
+    )
