@@ -6,8 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edsr_int8.metrics.scores import BuildFacts, BuildScores, ImageScore, Score
 from edsr_int8.pipeline.rows import Model
+from edsr_int8.quantization.analysis.curves import CurvePoint
+from edsr_int8.quantization.analysis.losses import Loss
+from edsr_int8.quantization.calibration.counting import count
 from edsr_int8.quantization.recipe import Recipe
 from edsr_int8.report.analysis import Analysis
 from edsr_int8.report.results import BuildKey, BuildResult, Results, Timing
@@ -112,3 +117,17 @@ def with_build(results: Results, key: BuildKey, **fields: Any) -> Results:
 def with_model(results: Results, **keys: Any) -> Results:
     """`results` with some keys of the model's row replaced."""
     return replace(results, models={"net": replace(results.models["net"], **keys)})
+
+
+def explained(results: Results) -> Results:
+    """The results with all that explains the loss of int8."""
+    losses = [
+        Loss("all", "all", 2.0, 0, 0),
+        Loss("body", "weights", 0.5, 1.5, 1.2),
+        Loss("sum", "tensor", 1.0, 1, 3),
+    ]
+    counted = {"sum": count(np.arange(-50, 51, dtype=np.float32))}
+    curve = [CurvePoint(0, None, 1.0), CurvePoint(10, 0.9, 0.8)]
+    scores = replace(results.builds[INT8].scores, ranges={"sum": {"low": -25.0, "high": 50.0}})
+    analysis = Analysis(losses, counted, {"int8": curve})
+    return replace(with_build(results, INT8, scores=scores), analyses={"net": analysis})

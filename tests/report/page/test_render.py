@@ -3,17 +3,11 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 
-import numpy as np
 import pytest
-from tiny_results import FP32, FP32_OPENVINO, INT8, score, unavailable, with_build, with_model
+from tiny_results import FP32, FP32_OPENVINO, INT8, explained, score, unavailable, with_build, with_model
 
 from edsr_int8.metrics.fid.frechet import Fid
-from edsr_int8.quantization.analysis.curves import CurvePoint
-from edsr_int8.quantization.analysis.losses import Loss
-from edsr_int8.quantization.calibration.counting import count
-from edsr_int8.report.analysis import Analysis
 from edsr_int8.report.page.render import fixed, render
-from edsr_int8.report.results import Results
 from edsr_int8.report.table import quality
 
 VOID = {"meta", "link", "img", "input", "br"}
@@ -170,20 +164,6 @@ def test_page_without_pictures_or_any_figure(results, tmp_path):
 )
 def test_numbers_are_set_for_reading(value, digits, expected):
     assert fixed(value, digits) == expected
-
-
-def explained(results: Results) -> Results:
-    """The results with all that explains the loss of int8."""
-    losses = [
-        Loss("all", "all", 2.0, 0, 0),
-        Loss("body", "weights", 0.5, 1.5, 1.2),
-        Loss("sum", "tensor", 1.0, 1, 3),
-    ]
-    counted = {"sum": count(np.arange(-50, 51, dtype=np.float32))}
-    curve = [CurvePoint(0, None, 1.0), CurvePoint(10, 0.9, 0.8)]
-    scores = replace(results.builds[INT8].scores, ranges={"sum": {"low": -25.0, "high": 50.0}})
-    analysis = Analysis(losses, counted, {"int8": curve})
-    return replace(with_build(results, INT8, scores=scores), analyses={"net": analysis})
 
 
 def test_what_explains_the_loss_stands_on_the_page(results):
