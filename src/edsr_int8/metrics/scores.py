@@ -80,7 +80,7 @@ def read_scores(path: Path) -> BuildScores:
             for dataset, protocols in tree.pop("datasets").items()
         }
         return BuildScores(**{**tree, "facts": BuildFacts(**tree["facts"]), "datasets": datasets})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: not the scores of a build ({error}); run the evaluate stage") from None
 
 

@@ -98,7 +98,7 @@ def read_timing(path: Path) -> Timing:
     """InputError where the file holds no timing."""
     try:
         return Timing(**read_json(path))
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, TypeError) as error:
         raise InputError(f"{path}: not a timing ({error}); run the time stage") from None
 
 
@@ -107,5 +107,5 @@ def read_conformance(path: Path, target: str) -> dict[str, Conformance]:
     try:
         found = read_json(path).get(target, {})
         return {dataset: Conformance(**figures) for dataset, figures in found.items()}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: not a comparison of targets ({error}); run compare_targets") from None
