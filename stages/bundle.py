@@ -3,24 +3,24 @@
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.rows import Params, row
 from edsr_int8.pipeline.run import run
-from edsr_int8.targets.vacc.bundle.config import CardModel
-from edsr_int8.targets.vacc.bundle.inputs import card_inputs
+from edsr_int8.targets.vacc.bundle.config import AcceleratorModel
+from edsr_int8.targets.vacc.bundle.inputs import accelerator_inputs
 from edsr_int8.targets.vacc.bundle.write import write_bundle, write_no_bundle
 
 
 def bundle(params: Params, model: str) -> None:
-    wanted, images, out = row(params.models, model, "models"), layout.images(model), layout.bundle(model)
+    wanted = row(params.models, model, "models")
+    out = layout.bundle(model)
     if wanted.fixed_shape is None:
-        why = f"the card runs one fixed shape; set models.{model}.shape to [height, width] in params.yaml"
-        write_no_bundle(why, out)
+        write_no_bundle(f"the accelerator runs one shape; set models.{model}.shape to [height, width]", out)
         return
-    card = CardModel(model, wanted.source, wanted.scale, wanted.fixed_shape)
-    inputs = card_inputs(images, wanted.evaluation)
+    images = layout.images(model)
+    inputs = accelerator_inputs(images, wanted.evaluation)
     if not inputs:
-        why = f"its inputs are made for the protocol card; add it to models.{model}.protocols in params.yaml"
-        write_no_bundle(why, out)
+        write_no_bundle(f"it needs images of the protocol card; add card to models.{model}.protocols", out)
         return
-    write_bundle(card, layout.export(model) / "float.onnx", images / "calibration", inputs, out)
+    described = AcceleratorModel(model, wanted.source, wanted.scale, wanted.fixed_shape)
+    write_bundle(described, layout.export(model) / "float.onnx", images / "calibration", inputs, out)
 
 
 if __name__ == "__main__":

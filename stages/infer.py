@@ -1,4 +1,4 @@
-"""A build on a target -> build/<model>/<precision>/<target>: what it makes of the evaluation images."""
+"""A build on a target -> build/<model>/<precision>/<target>: its output for every evaluation image."""
 
 from functools import partial
 
@@ -9,16 +9,21 @@ from edsr_int8.pipeline.rows import Params, row
 from edsr_int8.pipeline.run import run
 from edsr_int8.targets.execution.infer import infer as infer_images
 from edsr_int8.targets.execution.infer import with_status
-from edsr_int8.targets.vacc.target import Vacc, card_job
+from edsr_int8.targets.torch_threads import set_torch_threads
+from edsr_int8.targets.vacc.target import Vacc, accelerator_job
 
 
 def infer(params: Params, model: str, precision: str, target: str) -> None:
-    names, images = row(params.models, model, "models").evaluation, layout.images(model)
-    build, out = layout.onnx(model, precision), layout.outputs(model, precision, target)
     opened = open_row(params, target)
+    set_torch_threads(opened.row)
+    build = layout.onnx(model, precision)
+    out = layout.outputs(model, precision, target)
+    images = layout.images(model)
+    names = row(params.models, model, "models").evaluation
     if isinstance(opened, Vacc):
-        facts, float_model = read_facts(layout.checkpoint(model)), layout.export(model) / "float.onnx"
-        job = card_job(model, facts, build, float_model, images, names)
+        facts = read_facts(layout.checkpoint(model))
+        float_model = layout.export(model) / "float.onnx"
+        job = accelerator_job(model, facts, build, float_model, images, names)
         with_status(partial(opened.run, job), out)
         return
     folders = [images / kind / name for kind in ("evaluation", "card") for name in names]

@@ -1,4 +1,4 @@
-"""A build on a target -> build/timings/<model>/<precision>/<target>: how fast, in how much memory."""
+"""A build on a target -> build/timings/<model>/<precision>/<target>: how fast, and in how much memory."""
 
 from edsr_int8.files import write_json
 from edsr_int8.pipeline import layout
@@ -10,8 +10,7 @@ from edsr_int8.targets.execution.timing import measure
 
 def time(params: Params, model: str, precision: str, target: str) -> None:
     height, width = row(params.models, model, "models").fixed_shape or NATIVE_SHAPE
-    onnx = layout.onnx(model, precision)
-    figures = measure(open_row(params, target), onnx, height=height, width=width)
+    figures = measure(open_row(params, target), layout.onnx(model, precision), height=height, width=width)
     write_json(layout.timing(model, precision, target), figures)
 
 

@@ -1,4 +1,4 @@
-"""What a target is: something that loads an ONNX build and runs it, or says in one line why it cannot."""
+"""What a target is: it loads an ONNX build and runs it, or says in one line why it cannot."""
 
 import importlib
 from dataclasses import dataclass
@@ -9,7 +9,8 @@ import numpy as np
 
 from edsr_int8.targets.row import Runtime, TargetRow, check_row
 
-# The module of each runtime, imported only when a row asks for it: a missing runtime harms no other.
+# The module of each runtime. One is imported only when a row asks for it, so a runtime that is not
+# installed does not affect the others.
 MODULES: dict[Runtime, str] = {
     "integer": "integer.target",
     "onnxruntime": "runtimes.onnxruntime",
@@ -22,25 +23,28 @@ MODULES: dict[Runtime, str] = {
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What builds a target takes, and what memory it needs to run them (footprint.py)."""
+    """Which builds a target runs, and how much memory they take there (used in execution/upscale.py)."""
 
-    dtypes: tuple[str, ...]
-    dynamic_shape: bool
-    overhead_bytes: int  # of the process before it loads a build
-    weight_factor: float  # memory of a loaded build over its file
-    activation_factor: float  # memory of one run over the activations alive at once
-    unfolds: bool = False  # its int8 convolutions unfold their input (im2col) and keep 32-bit sums
-    why_not: str = ""  # why builds of another type than `dtypes` do not run; '': it is not made for them
-    timed_runs: int = 10
+    dtypes: tuple[str, ...]  # of float32, int8, mixed
+    dynamic_shape: bool  # runs images of any height and width
+    overhead_bytes: int  # resident memory of the process before it loads a build
+    weight_factor: float  # memory of a loaded build, as a multiple of its weights
+    activation_factor: float  # memory of one run, as a multiple of the live activations
+    unfolds: bool = False  # its int8 convolutions unfold their input (im2col) and keep int32 accumulators
+    why_not: str = ""  # why it runs no builds of other types than `dtypes`; '': it is not made for them
+    timed_runs: int = 10  # over which `time` takes the median
 
 
 class Unavailable(Exception):
-    """The target cannot run here, or cannot run this build: one line with the remedy."""
+    """The target cannot run here, or cannot run this build. One line, with the remedy."""
 
 
 class Runner(Protocol):
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """NCHW in and out, of the graph's types: uint8 RGB of a whole build. Unavailable if it fails."""
+        """NCHW in and out, of the graph's types: a whole build takes and gives uint8 RGB.
+
+        The result belongs to the caller. Unavailable: the runtime fails.
+        """
         ...
 
 
@@ -54,11 +58,14 @@ class Target(Protocol):
     def capabilities(self) -> Capabilities: ...
 
     def probe(self) -> dict[str, Any]:
-        """Runtime, versions, available or why not: equal on every call, under half a second."""
+        """Runtime, versions, and whether it is available or why not: facts that may change its results.
+
+        Equal on every call, in less than half a second.
+        """
         ...
 
     def load(self, model: Path, *, height: int | None = None, width: int | None = None) -> Runner:
-        """Compile `model`, for one shape where height and width are given. Unavailable: why not."""
+        """Compile `model`; for one shape, in pixels, if height and width are given. Unavailable: why not."""
         ...
 
 
@@ -71,5 +78,5 @@ def open_target(row: TargetRow) -> Target:
 
 
 def one_line(error: BaseException) -> str:
-    """A runtime's own error text, which runs over many lines, as one."""
+    """A runtime's error text, which may have many lines, as one of at most 300 characters."""
     return " ".join(str(error).split())[:300] or type(error).__name__

@@ -1,4 +1,4 @@
-"""Running an ONNX graph node by node in torch, for targets that need no runtime of their own."""
+"""An ONNX graph run node by node in torch, for targets that need no runtime of their own."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,19 +9,20 @@ from onnx import GraphProto, NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor
 
 from edsr_int8.targets.base import Runner, Unavailable, one_line
+from edsr_int8.targets.graph import attributes
 
-# One node: the node, its attributes and its inputs (None where one is left out) -> its output.
+# Computes one node: the node, its attributes and its inputs (None where one is left out) -> its output.
 # ValueError says what it cannot do.
-Step = Callable[[NodeProto, dict[str, Any], list[Any]], Any]
+RunNode = Callable[[NodeProto, dict[str, Any], list[Any]], Any]
 
-SMALL = 8  # pixels each way: enough for every operation to run once
+SMALL = 8  # height and width of an image on which every operation runs once
 
 
-class Walk:
-    """A graph as a function of its input; a value is let go after its last reader."""
+class Interpreter:
+    """A graph as a function of its input; a value is released after its last consumer."""
 
-    def __init__(self, graph: GraphProto, step: Step, *, device: str = "cpu") -> None:
-        self.step = step
+    def __init__(self, graph: GraphProto, run_node: RunNode, *, device: str = "cpu") -> None:
+        self.run_node = run_node
         self.device = device
         self.input, self.output = graph.input[0].name, graph.output[0].name
         image = graph.input[0].type.tensor_type
@@ -37,12 +38,12 @@ class Walk:
 
     @torch.inference_mode()
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """NCHW in and out. ValueError names the first node that cannot run."""
+        """NCHW in and out, of the graph's types. ValueError names the first node that cannot run."""
         values: dict[str, Any] = {**self.constants, self.input: torch.from_numpy(image).to(self.device)}
         for node, options, done in self.nodes:
             inputs = [values[name] if name else None for name in node.input]
             try:
-                values[node.output[0]] = self.step(node, options, inputs)
+                values[node.output[0]] = self.run_node(node, options, inputs)
             except (ValueError, RuntimeError) as error:  # RuntimeError: torch's own, shapes or memory
                 raise ValueError(f"{node.op_type} {node.name!r}: {one_line(error)}") from None
             del inputs
@@ -54,25 +55,24 @@ class Walk:
         return output.cpu().numpy()
 
 
-def checked_runner(walk: Walk, what: str) -> Runner:
-    """`walk` as a target's runner. Unavailable, beginning with `what`, where a small image does not pass."""
+def checked_runner(interpreter: Interpreter, what: str) -> Runner:
+    """`interpreter` as a target's runner, tried on a small image first.
+
+    Unavailable, beginning with `what`, where a node cannot run.
+    """
 
     def run(image: np.ndarray) -> np.ndarray:
         try:
-            return walk(image)
+            return interpreter(image)
         except ValueError as error:
             raise Unavailable(f"{what}: {error}") from None
 
-    run(np.zeros((1, walk.channels, SMALL, SMALL), walk.dtype))
+    run(np.zeros((1, interpreter.channels, SMALL, SMALL), interpreter.dtype))
     return run
 
 
-def attributes(node: NodeProto) -> dict[str, Any]:
-    return {a.name: helper.get_attribute_value(a) for a in node.attribute}
-
-
 def convolution(options: dict[str, Any]) -> dict[str, Any]:
-    """Attributes of a Conv as torch's options. ValueError where torch has none like it."""
+    """Attributes of a Conv as keyword arguments of torch's conv2d. ValueError where it has none like them."""
     top, left, bottom, right = options.get("pads", [0, 0, 0, 0])
     if options.get("auto_pad", b"NOTSET") != b"NOTSET" or (top, left) != (bottom, right):
         raise ValueError("pads unevenly")

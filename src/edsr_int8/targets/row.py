@@ -1,4 +1,4 @@
-"""A row of `targets`, apart from base.py: reading params.yaml depends on no runtime's code."""
+"""A row of `targets`. It stands apart from base.py: who reads params.yaml needs no runtime's code."""
 
 from dataclasses import dataclass, fields
 from typing import Annotated, Literal, get_args
@@ -7,11 +7,11 @@ from annotated_types import Ge, Interval
 
 from edsr_int8.errors import InputError
 
-MOST_THREADS = 1024  # runtimes accept many more and crash
+MOST_THREADS = 1024  # runtimes accept many more, then crash
 Runtime = Literal["onnxruntime", "openvino", "integer", "torch", "tensorrt", "vacc"]
 Rounding = Literal["", "fixed_point", "fused", "fixed_point+fused"]
 PROCESS = ("threads", "memory_budget_mb")
-KEYS: dict[Runtime, tuple[str, ...]] = {  # what each runtime reads beside its name
+KEYS: dict[Runtime, tuple[str, ...]] = {  # which keys each runtime reads
     "onnxruntime": ("provider", *PROCESS),
     "openvino": ("provider", *PROCESS),
     "integer": ("rounding", *PROCESS),
@@ -23,14 +23,14 @@ KEYS: dict[Runtime, tuple[str, ...]] = {  # what each runtime reads beside its n
 
 @dataclass(frozen=True)
 class TargetRow:
-    """A row of `targets` in params.yaml: a runtime and what it may use."""
+    """A row of `targets` in params.yaml: a runtime, and what it may use of the machine."""
 
     runtime: Runtime
     threads: Annotated[int, Interval(ge=0, le=MOST_THREADS)] = 0  # 0: all cores
-    memory_budget_mb: Annotated[int, Ge(1)] = 2048  # MiB, of the whole process
+    memory_budget_mb: Annotated[int, Ge(1)] = 2048  # MiB of the whole process
     provider: str = ""  # execution provider or device, in the runtime's own words; '': its default
-    rounding: Rounding = ""  # of `integer`
-    outputs: str = ""  # of `vacc`: the folder that an accelerator's outputs were copied to
+    rounding: Rounding = ""  # `integer` only: how it rounds, see integer/target.py
+    outputs: str = ""  # `vacc` only: the folder with outputs copied back from an accelerator; '': run it here
 
 
 def check_row(row: TargetRow) -> None:

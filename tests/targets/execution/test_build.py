@@ -61,8 +61,8 @@ def test_what_is_no_build_is_refused(tmp_path: Path, tiny: Tiny) -> None:
             read_build(tmp_path / "float.onnx")
 
 
-def test_an_operation_of_unknown_reach_cannot_be_tiled(foreign: Path) -> None:
-    with pytest.raises(Unavailable, match=r"Unheard '': how far it looks"):
+def test_an_operation_of_unknown_receptive_field_cannot_be_tiled(foreign: Path) -> None:
+    with pytest.raises(Unavailable, match=r"Unheard '': its receptive field is not known"):
         read_build(foreign)
 
 
@@ -91,19 +91,21 @@ def write_float_edsr(path: Path, description: Description) -> None:
     "scale, network, upsampler",
     [(4, "edsr", "pixelshuffle"), (3, "mdsr", "pixelshuffle"), (2, "edsr", "direct"), (1, "edsr", "none")],
 )
-def test_reach_is_that_of_the_description(scale: int, network: str, upsampler: str, tmp_path: Path) -> None:
+def test_the_receptive_field_is_that_of_the_description(
+    scale: int, network: str, upsampler: str, tmp_path: Path
+) -> None:
     description = Description(network, 8, 2, scale, 1.0, upsampler)
     write_float_edsr(tmp_path / "model.onnx", description)
     build = read_build(tmp_path / "model.onnx")
     assert (build.whole.scale, build.whole.radius) == (scale, receptive_radius(description))
-    # Only a convolution on enlarged features is worth a part of its own.
-    assert len(build.parts) == (2 if upsampler == "pixelshuffle" else 1)
+    # Only a convolution on enlarged features is worth a subgraph of its own.
+    assert len(build.subgraphs) == (2 if upsampler == "pixelshuffle" else 1)
 
 
-def test_the_parts_of_a_build_add_up(tmp_path: Path) -> None:
+def test_the_subgraphs_of_a_build_add_up(tmp_path: Path) -> None:
     write_edsr(tmp_path / "model.onnx", blocks=2)
     build = read_build(tmp_path / "model.onnx")
-    features, enlarge = build.parts
+    features, enlarge = build.subgraphs
     assert (features.scale, features.radius, features.output_bytes) == (1, 1 + 4, FEATURES)
     assert (enlarge.scale, enlarge.radius) == (2, 2)  # a pixel, and a half
     # The long skip, a block's input, its inner tensor and its output; the shuffle's input and output.
@@ -163,11 +165,11 @@ def test_what_differs_by_place_cannot_be_tiled(
     tmp_path: Path, op: str, inputs: list[str], constants: dict[str, np.ndarray], attributes: dict[str, int]
 ) -> None:
     save(tmp_path / "model.onnx", [helper.make_node(op, inputs, ["output"], **attributes)], constants)
-    with pytest.raises(Unavailable, match=rf"{op} '': how far it looks"):
+    with pytest.raises(Unavailable, match=rf"{op} '': its receptive field is not known"):
         read_build(tmp_path / "model.onnx")
 
 
-def test_a_map_behind_a_dequantize_cannot_be_tiled(tmp_path: Path) -> None:
+def test_a_dequantized_map_cannot_be_tiled(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("DequantizeLinear", ["map", "one"], ["real"]),
         helper.make_node("DequantizeLinear", ["image", "one"], ["x"]),
@@ -176,7 +178,7 @@ def test_a_map_behind_a_dequantize_cannot_be_tiled(tmp_path: Path) -> None:
     ]
     constants = {"map": np.zeros((8, 8), np.uint8), "one": np.float32(1), "zero": np.uint8(0)}
     save(tmp_path / "model.onnx", nodes, constants)
-    with pytest.raises(Unavailable, match=r"Add 'shading': how far it looks"):
+    with pytest.raises(Unavailable, match=r"Add 'shading': its receptive field is not known"):
         read_build(tmp_path / "model.onnx")
 
 

@@ -1,4 +1,4 @@
-"""A build in two parts and in tiles, against the runtime's own untiled picture."""
+"""A build in two subgraphs and in tiles, against the runtime's own untiled picture."""
 
 from dataclasses import replace
 from pathlib import Path

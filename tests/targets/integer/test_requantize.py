@@ -8,8 +8,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edsr_int8.targets.integer import requantize as exact
-from edsr_int8.targets.integer.requantize import Sum, Term
+from edsr_int8.targets.integer.linear_combination import (
+    LinearCombination,
+    Term,
+    clip,
+    convolve,
+    dequantize,
+)
+from edsr_int8.targets.integer.requantize import fixed_point_rule, float_rule, quantize
 
 
 def term(values: list[int], factor: float = 1.0, zero: float = 0.0) -> Term:
@@ -31,10 +37,10 @@ def test_accumulators_are_exact_however_large(channels: int, kind: torch.dtype) 
     weight = rng.integers(90, 128, (5, channels, 3, 3)).astype(np.int8)
     bias = rng.integers(-99999, 99999, 5).astype(np.int32)
     one, zero = torch.tensor(1.0), torch.tensor(0, dtype=torch.uint8)
-    x = exact.dequantize(torch.from_numpy(image)[None], one, zero, axis=1)
-    w = exact.dequantize(torch.from_numpy(weight), torch.ones(5), torch.zeros(5, dtype=torch.int8), axis=0)
-    b = exact.dequantize(torch.from_numpy(bias), torch.ones(5), torch.zeros(5, dtype=torch.int32), axis=0)
-    (found,) = exact.convolve(x, w, b, padding=1).terms
+    x = dequantize(torch.from_numpy(image)[None], one, zero, axis=1)
+    w = dequantize(torch.from_numpy(weight), torch.ones(5), torch.zeros(5, dtype=torch.int8), axis=0)
+    b = dequantize(torch.from_numpy(bias), torch.ones(5), torch.zeros(5, dtype=torch.int32), axis=0)
+    (found,) = convolve(x, w, b, padding=1).terms
     assert found.integers.dtype == kind
     expected = convolution(image.astype(np.int64), weight.astype(np.int64), bias.astype(np.int64))
     assert np.array_equal(found.integers[0].numpy(), expected)
@@ -43,26 +49,24 @@ def test_accumulators_are_exact_however_large(channels: int, kind: torch.dtype) 
 
 def test_an_accumulator_that_could_overflow_is_refused() -> None:
     one = torch.tensor(1.0)
-    x = exact.dequantize(
+    x = dequantize(
         torch.zeros(1, 1, 3, 3, dtype=torch.uint8), one, torch.tensor(0, dtype=torch.uint8), axis=1
     )
-    w = exact.dequantize(
-        torch.ones(1, 1, 3, 3, dtype=torch.int8), one, torch.tensor(0, dtype=torch.int8), axis=0
-    )
+    w = dequantize(torch.ones(1, 1, 3, 3, dtype=torch.int8), one, torch.tensor(0, dtype=torch.int8), axis=0)
     bias = torch.tensor([2**31 - 100], dtype=torch.int32)
-    b = exact.dequantize(bias, one, torch.tensor(0, dtype=torch.int32), axis=0)
+    b = dequantize(bias, one, torch.tensor(0, dtype=torch.int32), axis=0)
     with pytest.raises(ValueError, match="int32 accumulator"):
-        exact.convolve(x, w, b, padding=1)
+        convolve(x, w, b, padding=1)
 
 
 def test_float_rule_rounds_halves_to_even() -> None:
     halves = term([-5, -3, -1, 1, 3, 5])
-    assert exact.float_rule([halves], [torch.tensor(0.5)], 7).tolist() == [5, 5, 7, 7, 9, 9]
+    assert float_rule([halves], [torch.tensor(0.5)], 7).tolist() == [5, 5, 7, 7, 9, 9]
 
 
 def test_fixed_point_rule_rounds_halves_up() -> None:
     halves = term([-5, -3, -1, 1, 3, 5])
-    assert exact.fixed_point_rule([halves], [torch.tensor(0.5)], 7).tolist() == [5, 6, 7, 8, 9, 10]
+    assert fixed_point_rule([halves], [torch.tensor(0.5)], 7).tolist() == [5, 6, 7, 8, 9, 10]
 
 
 FACTORS = st.floats(2**-16, 4, width=32)
@@ -71,7 +75,7 @@ INTEGERS = st.integers(-(2**30), 2**30)
 
 @given(values=st.lists(INTEGERS, min_size=1, max_size=5), factor=FACTORS)
 def test_fixed_point_rule_is_multiply_add_shift(values: list[int], factor: float) -> None:
-    found = exact.fixed_point_rule([term(values)], [torch.tensor(factor)], 0)
+    found = fixed_point_rule([term(values)], [torch.tensor(factor)], 0)
     shift = next(s for s in range(63) if 2**30 <= round(Fraction(factor) * 2**s) < 2**31)
     multiplier = round(Fraction(factor) * 2**shift)
     expected = [(value * multiplier + 2 ** (shift - 1)) >> shift for value in values]
@@ -89,7 +93,7 @@ def test_rules_agree_on_sums_but_at_ties(
     terms = [term([c - z], zero=z) for c, z in zip(codes, zeros[:2], strict=True)]
     value = zeros[2] + sum(Fraction(f) * (c - z) for f, c, z in zip(factors, codes, zeros[:2], strict=True))
     if abs(value % 1 - Fraction(1, 2)) > Fraction(1, 1000):
-        for rule in (exact.float_rule, exact.fixed_point_rule):
+        for rule in (float_rule, fixed_point_rule):
             assert rule(terms, [torch.tensor(f) for f in factors], zeros[2]).tolist() == [round(value)]
 
 
@@ -98,6 +102,6 @@ def test_clipping_before_rounding_is_clipping_the_real_value(
     low: float, high: float, values: list[int]
 ) -> None:
     scale, zero = torch.tensor(1.7), torch.tensor(100, dtype=torch.uint8)
-    found = exact.quantize(exact.clip(Sum((term(values),)), low, high), scale, zero, exact.float_rule)
+    found = quantize(clip(LinearCombination((term(values),)), low, high), scale, zero, float_rule)
     real = torch.tensor(values, dtype=torch.float64).clamp(low, high) / float(scale)
     assert found.tolist() == (real.round() + 100).clamp(0, 255).byte().tolist()

@@ -16,10 +16,10 @@ MODEL = "edsr_x2_sample"
     "shape, says",
     [
         (None, f"set models.{MODEL}.shape"),
-        ((16, 16), f"for the protocol card; add it to models.{MODEL}.protocols"),
+        ((16, 16), f"images of the protocol card; add card to models.{MODEL}.protocols"),
     ],
 )
-def test_a_model_that_the_card_cannot_run(
+def test_a_model_that_the_accelerator_cannot_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int] | None, says: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""The vendor's card, with stand-ins for its tools: the commands that are run, what becomes of outputs."""
+"""The vendor's accelerator, with stand-ins for its tools: the commands that run, what becomes of outputs."""
 
 import json
 import os
@@ -17,10 +17,10 @@ from edsr_int8.errors import InputError
 from edsr_int8.models.description import Description
 from edsr_int8.targets.base import Unavailable, open_target
 from edsr_int8.targets.row import TargetRow
-from edsr_int8.targets.vacc.bundle.config import CardModel
-from edsr_int8.targets.vacc.bundle.inputs import CardInput, card_inputs, output_files
+from edsr_int8.targets.vacc.bundle.config import AcceleratorModel
+from edsr_int8.targets.vacc.bundle.inputs import AcceleratorInput, accelerator_inputs, output_files
 from edsr_int8.targets.vacc.bundle.npz import write_npz
-from edsr_int8.targets.vacc.target import CardJob, Vacc, fails_on_card
+from edsr_int8.targets.vacc.target import AcceleratorJob, Vacc, fails_on_accelerator
 
 NETWORK = Description("edsr", 4, 1, 2, 1.0, "pixelshuffle")
 SHAPE = (20, 32)
@@ -33,18 +33,18 @@ def target(outputs: str = "") -> Vacc:
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> CardJob:
+def job(tmp_path: Path) -> AcceleratorJob:
     write_float(tmp_path / "float.onnx", scale=2)
     write_edsr(tmp_path / "int8.onnx")
     for kind, name in (("calibration", "c"), ("card/photos/lr", "b"), ("card/photos/lr", "a")):
         write_png(tmp_path / "images" / kind / f"{name}.png", photograph(*SHAPE))
-    return CardJob(
-        card=CardModel("net", "basicsr", 2, SHAPE),
+    return AcceleratorJob(
+        model=AcceleratorModel("net", "basicsr", 2, SHAPE),
         network=NETWORK,
         build=tmp_path / "int8.onnx",
         float_model=tmp_path / "float.onnx",
         calibration=tmp_path / "images" / "calibration",
-        inputs=card_inputs(tmp_path / "images", ["photos"]),
+        inputs=accelerator_inputs(tmp_path / "images", ["photos"]),
     )
 
 
@@ -61,7 +61,7 @@ def copied(tmp_path: Path) -> Path:
 
 
 def test_outputs_that_were_copied_back_become_images_in_the_order_of_the_list(
-    job: CardJob, copied: Path, tmp_path: Path
+    job: AcceleratorJob, copied: Path, tmp_path: Path
 ) -> None:
     target(str(copied)).run(job, tmp_path / "out")
     folder = tmp_path / "out" / "card" / "photos"
@@ -72,15 +72,15 @@ def test_outputs_that_were_copied_back_become_images_in_the_order_of_the_list(
 
 
 def test_outputs_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
-    inputs = [CardInput(f"card/photos/{i}", tmp_path / f"{i}.png") for i in range(12)]
+    inputs = [AcceleratorInput(f"card/photos/{i}", tmp_path / f"{i}.png") for i in range(12)]
     for i in range(12):
         write_npz(tmp_path / f"output_{i}.npz", "output_0", planes(i))
     assert [file.stem for file in output_files(tmp_path, inputs)] == [f"output_{i}" for i in range(12)]
 
 
-def test_official_outputs_are_grey_levels_already(job: CardJob, copied: Path, tmp_path: Path) -> None:
+def test_official_outputs_are_grey_levels_already(job: AcceleratorJob, copied: Path, tmp_path: Path) -> None:
     write_npz(copied / "net" / "output_000000.npz", "output_0", planes(77.4)[None])
-    official = replace(job, card=CardModel("net", "official", 2, SHAPE))
+    official = replace(job, model=AcceleratorModel("net", "official", 2, SHAPE))
     target(str(copied)).run(official, tmp_path / "out")
     assert (read_rgb(tmp_path / "out" / "card" / "photos" / "a.png") == 77).all()
 
@@ -92,7 +92,7 @@ def test_the_probe_tells_outputs_apart(copied: Path) -> None:
     assert target(str(copied)).probe() != before
 
 
-def test_outputs_that_do_not_fit_are_refused(job: CardJob, copied: Path, tmp_path: Path) -> None:
+def test_outputs_that_do_not_fit_are_refused(job: AcceleratorJob, copied: Path, tmp_path: Path) -> None:
     path = copied / "net" / "output_000001.npz"
     for spoil, says in (
         (lambda: write_npz(path, "output_0", planes(0.5)[:, 1:]), r"000001\.npz: output_0 has shape \(3, 39"),
@@ -116,7 +116,7 @@ def test_outputs_that_do_not_fit_are_refused(job: CardJob, copied: Path, tmp_pat
             target(str(copied)).run(job, tmp_path / "out")
 
 
-def test_what_cannot_run_there_says_why(job: CardJob, copied: Path, tmp_path: Path) -> None:
+def test_what_cannot_run_there_says_why(job: AcceleratorJob, copied: Path, tmp_path: Path) -> None:
     write_tiny(tmp_path / "float_build.onnx")
     large = replace(job, network=replace(NETWORK, scale=4, features=256))
     for outputs, given, says in (
@@ -136,8 +136,8 @@ def test_what_cannot_run_there_says_why(job: CardJob, copied: Path, tmp_path: Pa
     "features, scale, fails",
     [(64, 2, False), (256, 2, False), (64, 3, True), (256, 3, True), (64, 4, False), (256, 4, True)],
 )
-def test_the_networks_that_fail_on_the_card(features: int, scale: int, fails: bool) -> None:
-    assert fails_on_card(Description("edsr", features, 16, scale, 1.0, "pixelshuffle")) == fails
+def test_the_networks_that_fail_on_the_accelerator(features: int, scale: int, fails: bool) -> None:
+    assert fails_on_accelerator(Description("edsr", features, 16, scale, 1.0, "pixelshuffle")) == fails
 
 
 STAND_IN = """#!{python}
@@ -165,7 +165,7 @@ def install(folder: Path, *names: str, log: Path) -> None:
 
 
 def test_the_vendors_tools_are_called_in_the_bundle(
-    job: CardJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: AcceleratorJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(tmp_path / "bin", "vamc", "vamp", log=tmp_path / "log")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
@@ -178,11 +178,13 @@ def test_the_vendors_tools_are_called_in_the_bundle(
     ]
     doubled = photograph(*SHAPE).repeat(2, 0).repeat(2, 1)
     assert np.array_equal(read_rgb(tmp_path / "out" / "card" / "photos" / "a.png"), doubled)
-    with pytest.raises(Unavailable, match="times out or runs out of its memory"):
+    with pytest.raises(Unavailable, match="times out or runs out of memory"):
         target().run(replace(job, network=replace(NETWORK, scale=3)), tmp_path / "out")
 
 
-def test_a_tool_that_fails_is_one_line(job: CardJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tool_that_fails_is_one_line(
+    job: AcceleratorJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     install(tmp_path / "bin", "vamc", "vamp", log=tmp_path / "log")
     (tmp_path / "bin" / "vamc").write_text("#!/bin/sh\necho working\necho no device >&2\nexit 3\n")
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
@@ -191,7 +193,7 @@ def test_a_tool_that_fails_is_one_line(job: CardJob, tmp_path: Path, monkeypatch
 
 
 def test_the_python_runtime_stands_in_for_vamp(
-    job: CardJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: AcceleratorJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Anything:
         def __init__(self, *_: object) -> None: ...

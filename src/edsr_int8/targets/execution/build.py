@@ -1,4 +1,4 @@
-"""What there is to know of an ONNX build before a runtime loads it: its geometry and its memory."""
+"""What an ONNX build tells before a runtime loads it: its type, its geometry and its memory."""
 
 from dataclasses import dataclass
 from math import ceil, prod
@@ -10,42 +10,46 @@ from onnx import ModelProto, TensorProto, helper
 from edsr_int8.errors import InputError
 from edsr_int8.targets.base import Capabilities, Unavailable, one_line
 from edsr_int8.targets.execution.memory import activations, peak_bytes_per_pixel
-from edsr_int8.targets.execution.partition import cut, reaches
+from edsr_int8.targets.execution.partition import partition
+from edsr_int8.targets.execution.receptive_field import receptive_fields
 
 
 @dataclass(frozen=True)
-class Part:
-    """A graph that runs as one."""
+class Subgraph:
+    """Geometry and memory of a graph that runs by itself. Bytes are per pixel of its input."""
 
-    scale: int
-    radius: int  # receptive radius, pixels of its input
-    # Bytes per pixel of its input:
+    scale: int  # output pixels per input pixel, in height and in width
+    radius: int  # of the receptive field, in pixels of the input
     output_bytes: float
-    bytes_per_pixel: float  # activations alive at once, at the worst node
-    unfolded_bytes_per_pixel: float  # and what im2col and 32-bit sums of an int8 convolution take
+    bytes_per_pixel: float  # of the live activations, at the node where they are the most
+    unfolded_bytes_per_pixel: float  # the same with im2col and the int32 accumulators of int8 convolutions
 
     def memory_per_pixel(self, target: Capabilities) -> float:
         """Bytes that a target needs to run it, per pixel of its input."""
-        alive = self.unfolded_bytes_per_pixel if target.unfolds else self.bytes_per_pixel
-        return target.activation_factor * alive
+        live = self.unfolded_bytes_per_pixel if target.unfolds else self.bytes_per_pixel
+        return target.activation_factor * live
 
 
 @dataclass(frozen=True)
 class Build:
     path: Path
-    dtype: str  # float32 | int8 | mixed: int8 but for some layers in float
-    whole: Part
-    parts: tuple[Part, ...]  # which run one after the other; one that cannot be cut is one part
-    weight_bytes: int
+    dtype: str  # float32 | int8 | mixed (int8 with high-precision layers)
+    whole: Subgraph
+    subgraphs: tuple[Subgraph, ...]  # run one after the other; (whole,) where the build cannot be cut
+    weight_bytes: int  # in memory
 
 
 def read_build(path: Path) -> Build:
-    """InputError where `path` is no ONNX file with uint8 images in and out, Unavailable where tiles fail."""
+    """Read the build at `path`.
+
+    InputError: `path` is no ONNX file with uint8 images in and out. Unavailable: its operations cannot
+    run in tiles.
+    """
     try:
         model = onnx.load(path)
     except FileNotFoundError:
         raise InputError(f"{path}: not found") from None
-    except Exception as error:  # protobuf's own
+    except Exception as error:  # protobuf has exceptions of its own
         raise InputError(
             f"{path}: not a whole ONNX file ({one_line(error)}); expected a build made by the quantize stage"
         ) from error
@@ -56,17 +60,21 @@ def read_build(path: Path) -> Build:
         for end in (model.graph.input, model.graph.output)
     ):
         raise InputError(f"{path}: takes or gives float images; use a build with uint8 ones (uint8.onnx)")
-    quantized = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
-    mixed = any(entry.key == "precision" and entry.value == "mixed" for entry in model.metadata_props)
-    dtype = "mixed" if mixed else "int8" if quantized else "float32"
     try:
-        whole = _part(model)
-        parts = tuple(map(_part, cut(model) or ()))
-    except (onnx.shape_inference.InferenceError, KeyError) as error:  # KeyError: a tensor that nothing makes
+        whole = _subgraph(model)
+        graphs = partition(model)
+        subgraphs = tuple(map(_subgraph, graphs)) if len(graphs) > 1 else (whole,)
+    except (onnx.shape_inference.InferenceError, KeyError) as error:  # KeyError: a tensor without producer
         raise InputError(f"{path}: a broken graph ({one_line(error)}); build it again") from error
     except ValueError as error:
         raise Unavailable(f"{path}: {error}") from None
-    return Build(path, dtype, whole, parts or (whole,), _weight_bytes(model))
+    return Build(path, _dtype(model), whole, subgraphs, _weight_bytes(model))
+
+
+def _dtype(model: ModelProto) -> str:
+    if any(entry.key == "precision" and entry.value == "mixed" for entry in model.metadata_props):
+        return "mixed"
+    return "int8" if any(node.op_type == "QuantizeLinear" for node in model.graph.node) else "float32"
 
 
 def _weight_bytes(model: ModelProto) -> int:
@@ -76,12 +84,12 @@ def _weight_bytes(model: ModelProto) -> int:
     return sum(prod(t.dims) * helper.tensor_dtype_to_np_dtype(t.data_type).itemsize for t in tensors)
 
 
-def _part(model: ModelProto) -> Part:
+def _subgraph(model: ModelProto) -> Subgraph:
     name = model.graph.output[0].name
-    reach = reaches(model.graph)[name]
-    return Part(
-        scale=reach.scale,
-        radius=ceil(reach.radius),
+    field = receptive_fields(model.graph)[name]
+    return Subgraph(
+        scale=field.scale,
+        radius=ceil(field.radius),
         output_bytes=activations(model)[name].bytes_per_pixel,
         bytes_per_pixel=peak_bytes_per_pixel(model, unfold=False),
         unfolded_bytes_per_pixel=peak_bytes_per_pixel(model, unfold=True),

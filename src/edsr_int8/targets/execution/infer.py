@@ -1,4 +1,4 @@
-"""All images of a model's data sets through one build on one target."""
+"""All images of a model's data sets, through one build on one target."""
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ from edsr_int8.targets.execution.upscale import BYTES_PER_IMAGE_PIXEL, Upscaler,
 @dataclass(frozen=True)
 class Job:
     source: Path
-    name: str  # of the output, below the output folder
+    name: str  # of the output, relative to the output folder
     pixels: int  # of the source
 
 
@@ -31,17 +31,16 @@ def infer(
 ) -> None:
     """Write `out`/<dataset>/x.png for every <folder>/lr/x.png of `datasets`, and `out`/status.json.
 
-    The status is "ok", or "unavailable: why" beside no image at all where the target cannot run this
-    build. `shape` (height, width): the target runs tiles of this shape and no other. InputError: an
-    image that does not decode or is smaller than the tile, or a budget too small; `out` is left as it
-    was then.
+    The status is "ok"; or "unavailable: why", and then there is no image, where the target cannot run
+    this build. `shape` (height, width): the only tile that the target runs. InputError: an image does not
+    decode or is smaller than the tile, or the budget is too small; `out` then stays as it was.
     """
     jobs = [job for name, folder in datasets.items() for job in _jobs(name, folder)]
     with_status(lambda folder: _run(open_build(target, model, shape=shape), jobs, folder), out)
 
 
 def with_status(run: Callable[[Path], None], out: Path) -> None:
-    """Write `out`: what `run` puts there, and status.json; that alone where `run` is Unavailable."""
+    """Write `out`: the files that `run` writes and status.json, or only that where `run` is Unavailable."""
     with atomic_folder(out) as folder:
         try:
             run(folder)
@@ -55,14 +54,14 @@ def with_status(run: Callable[[Path], None], out: Path) -> None:
 def _jobs(dataset: str, folder: Path) -> list[Job]:
     sources = sorted((folder / "lr").rglob("*.png"))
     if not sources:
-        raise InputError(f"{folder / 'lr'}: holds no PNG image; run the stage that selects images first")
+        raise InputError(f"{folder / 'lr'}: holds no PNG image; run the stage model_images first")
     shapes = [image_shape(path) for path in sources]
     names = [f"{dataset}/{path.relative_to(folder / 'lr').as_posix()}" for path in sources]
     return [Job(p, n, height * width) for p, n, (height, width) in zip(sources, names, shapes, strict=True)]
 
 
 def _run(upscale: Upscaler, jobs: Sequence[Job], folder: Path) -> None:
-    """While one image is computed, the next is decoded and the one before is encoded."""
+    """While one image is computed, the next is decoded and the previous one encoded."""
     with ThreadPoolExecutor(max_workers=2) as pool:
         images = _ahead(pool, read_rgb, [job.source for job in jobs])
         writing: Future[None] | None = None
@@ -81,7 +80,7 @@ def _run(upscale: Upscaler, jobs: Sequence[Job], folder: Path) -> None:
 
 
 def _ahead(pool: Executor, read: Callable[[Path], Image], paths: Sequence[Path]) -> Iterator[Image]:
-    """Images in order, always one more on its way."""
+    """The images in order; the next one is always being read."""
     current: Future[Image] | None = None
     for path in paths:
         following = pool.submit(read, path)

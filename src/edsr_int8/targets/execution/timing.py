@@ -1,4 +1,4 @@
-"""How fast a build runs on a target, and in how much memory: measured in a process of its own."""
+"""How fast a build runs on a target and how much memory it takes, measured in a process of its own."""
 
 import resource
 import time
@@ -16,20 +16,22 @@ from edsr_int8.progress import bar
 from edsr_int8.targets.base import Target, Unavailable, open_target
 from edsr_int8.targets.execution.upscale import open_build
 from edsr_int8.targets.row import TargetRow
+from edsr_int8.targets.torch_threads import set_torch_threads
 
 
 def measure(
     target: Target, model: Path, *, height: int, width: int, runs: int = 0, warmup: int = 2
 ) -> dict[str, Any]:
-    """Time `model` on a height x width image, tiled within the budget as `infer` does.
+    """Time `model` on a random image of `height` x `width` pixels, tiled within the budget as `infer` does.
 
-    load_s: reading and compiling the graph, libraries loaded before (but torch by `integer`).
-    latency_ms: median over `runs` of one image, array to array (0: as many as the target's capabilities
-    say), after `warmup` runs, but no more than `runs`, that do not count (some runtimes compile there).
-    spread_ms: the interquartile range of the same runs, None of one. megapixels_per_s: output pixels at
-    that median. peak_memory_mb: MiB, the highest resident memory of a fresh process that did nothing
-    else, the interpreter and the runtime's libraries included. threads: as used.
-    status: "ok", or "unavailable: why" and then no figures.
+    `runs` runs count (0: the target's timed_runs); before them come `warmup` runs, at most as many as
+    `runs`, that do not count, as some runtimes compile in them. The figures:
+
+    load_s: reading and compiling the graph, with the runtime's libraries already loaded (`integer` loads
+    torch in it). latency_ms: median of the time from uint8 HWC array to array. spread_ms: interquartile
+    range of the same runs; None for a single one. megapixels_per_s: output pixels at that median.
+    peak_memory_mb: highest resident memory, in MiB, of a fresh process that did nothing else, Python and
+    the runtime's libraries included. status: "ok"; or "unavailable: why", and then no figures.
     """
     facts = {
         "height": height,
@@ -47,13 +49,18 @@ def measure(
         except Unavailable as error:
             return {**facts, "status": f"unavailable: {error}"}
         except BrokenProcessPool:
-            return {**facts, "status": "unavailable: the process was killed, most likely for its memory"}
+            return {
+                **facts,
+                "status": "unavailable: the process was killed, most likely for its memory",
+            }
     return {**facts, **figures, "status": "ok"}
 
 
 def _measure(
     row: TargetRow, model: Path, height: int, width: int, runs: int, warmup: int
 ) -> dict[str, float | None]:
+    """In the worker process."""
+    set_torch_threads(row)
     target = open_target(row)
     target.probe()  # loads the runtime's libraries
     start = time.perf_counter()
@@ -76,7 +83,7 @@ def _measure(
 
 
 def _interquartile_range_ms(seconds: list[float]) -> float | None:
-    """None of a single run, which tells nothing of its spread."""
+    """None for a single run, which has no spread."""
     if len(seconds) < 2:
         return None
     low, _, high = quantiles(seconds, n=4, method="inclusive")
@@ -84,7 +91,7 @@ def _interquartile_range_ms(seconds: list[float]) -> float | None:
 
 
 def _peak_memory_mb() -> float:
-    """MiB. On Linux not ru_maxrss, which a new process inherits from the one that started it."""
+    """MiB. Linux's ru_maxrss would not do: a new process inherits it from the one that started it."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024

@@ -9,37 +9,39 @@ import numpy as np
 from edsr_int8.data.images import Image
 from edsr_int8.targets.base import Runner, Target, Unavailable
 from edsr_int8.targets.execution.build import Build, read_build
-from edsr_int8.targets.execution.partition import save_parts
+from edsr_int8.targets.execution.partition import save_subgraphs
 from edsr_int8.tiling import MIB, apply_tiled, tile_shape
 
-# Of an image on its way through the program: its array (3), Pillow's own (4), a copy between them (3).
+# What an image takes besides the network: its array (3), Pillow's own (4), a copy between them (3).
 BYTES_PER_IMAGE_PIXEL = 10
-# The part that enlarges is run on tiles of at least this length: with a halo of 2, at most 13 % more work.
+# Memory is reserved for tiles of at least this length in the subgraph that enlarges: with a halo of 2
+# pixels, at most 13 % more work.
 LEAST_ENLARGED = 64
+Shape = tuple[int, int]  # height, width
 
 
 @dataclass(frozen=True)
 class Upscaler:
-    """A loaded build. `shape` (height, width) is its fixed tile; None: any."""
+    """A build, loaded on a target."""
 
     target: Target
     build: Build
-    runners: tuple[Runner, ...]  # of the build's parts, or of the whole where the shape is fixed
-    shape: tuple[int, int] | None
+    runners: tuple[Runner, ...]  # of the build's subgraphs, or of the whole build where `shape` is fixed
+    shape: Shape | None  # the one tile that the target runs; None: any
 
     def __call__(self, image: Image, *, held_bytes: int = 0) -> Image:
-        """uint8 HWC RGB -> the same, `scale` times as high and wide.
+        """uint8 HWC RGB -> the same type, `scale` times as high and wide.
 
-        `held_bytes`: what other images hold meanwhile. InputError where the budget is too small for
-        one tile, or the image smaller than the fixed one; Unavailable where the runtime fails.
+        `held_bytes`: memory that other images take at the same time. InputError: the budget is too small
+        for one tile, or the image is smaller than the fixed tile. Unavailable: the runtime fails.
         """
         planes = np.ascontiguousarray(image.transpose(2, 0, 1)[None])
         tile, inner = self.tiles(*image.shape[:2], held_bytes=held_bytes)
-        whole, last = self.build.whole, self.build.parts[-1]
+        whole, last = self.build.whole, self.build.subgraphs[-1]
         first, *second = self.runners
 
-        def run(part: np.ndarray) -> np.ndarray:
-            features = first(part)
+        def run(pixels: np.ndarray) -> np.ndarray:
+            features = first(pixels)
             if not second:
                 return features
             return apply_tiled(second[0], features, scale=last.scale, radius=last.radius, tile=inner)
@@ -47,12 +49,10 @@ class Upscaler:
         output = apply_tiled(run, planes, scale=whole.scale, radius=whole.radius, tile=tile)
         return np.ascontiguousarray(output[0].transpose(1, 2, 0))
 
-    def tiles(
-        self, height: int, width: int, *, held_bytes: int = 0
-    ) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Tiles of an image of this shape: of the whole build, and inside these of its second part.
+    def tiles(self, height: int, width: int, *, held_bytes: int = 0) -> tuple[Shape, Shape]:
+        """The tile of an image of this height and width, and the tile of its second subgraph inside it.
 
-        InputError names the budget that would do.
+        InputError names the budget that would be enough.
         """
         if self.shape:
             return self.shape, self.shape
@@ -61,10 +61,10 @@ class Upscaler:
         own_bytes = BYTES_PER_IMAGE_PIXEL * height * width * (1 + self.build.whole.scale**2)
         weight_bytes = int(needs.weight_factor * self.build.weight_bytes)
         fixed_bytes = needs.overhead_bytes + weight_bytes + own_bytes + held_bytes
-        first, *second = (part.memory_per_pixel(needs) for part in self.build.parts)
+        first, *second = (subgraph.memory_per_pixel(needs) for subgraph in self.build.subgraphs)
         reserved_bytes = int(sum(second) * min(LEAST_ENLARGED, height) * min(LEAST_ENLARGED, width))
         if second:
-            first += self.build.parts[0].output_bytes  # kept while the second part runs
+            first += self.build.subgraphs[0].output_bytes  # kept while the second subgraph runs
         tile = tile_shape(
             height,
             width,
@@ -77,12 +77,33 @@ class Upscaler:
             return tile, tile
         inner = tile_shape(
             *tile,
-            radius=self.build.parts[-1].radius,
+            radius=self.build.subgraphs[-1].radius,
             budget_bytes=budget_bytes,
             bytes_per_pixel=second[0],
             fixed_bytes=fixed_bytes + int(first * tile[0] * tile[1]),
         )
         return tile, inner
+
+
+def open_build(target: Target, model: Path, *, shape: Shape | None = None) -> Upscaler:
+    """Load `model` on `target`, for tiles of one `shape` only where it is given.
+
+    Unavailable: the target cannot run this build. InputError: `model` is no build.
+    """
+    build = read_build(model)
+    require(target, build.dtype)
+    if shape:
+        return Upscaler(target, build, (target.load(model, height=shape[0], width=shape[1]),), shape)
+    if not target.capabilities.dynamic_shape:
+        raise Unavailable(f"{target.row.runtime} needs a fixed shape; set the model row's shape")
+    if len(build.subgraphs) == 1:
+        return Upscaler(target, build, (target.load(model),), None)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            runners = tuple(target.load(path) for path in save_subgraphs(model, Path(folder)))
+        except Unavailable as error:
+            raise Unavailable(str(error).replace(f"{folder}/", "")) from None
+    return Upscaler(target, build, runners, None)
 
 
 def require(target: Target, dtype: str) -> None:
@@ -91,21 +112,3 @@ def require(target: Target, dtype: str) -> None:
     if dtype not in can.dtypes:
         only = f"{target.row.runtime} runs {' and '.join(can.dtypes)} builds, not {dtype}"
         raise Unavailable(can.why_not or only)
-
-
-def open_build(target: Target, model: Path, *, shape: tuple[int, int] | None = None) -> Upscaler:
-    """Load `model` on `target`. Unavailable: why not; InputError where `model` is no build."""
-    build = read_build(model)
-    require(target, build.dtype)
-    if shape:
-        return Upscaler(target, build, (target.load(model, height=shape[0], width=shape[1]),), shape)
-    if not target.capabilities.dynamic_shape:
-        raise Unavailable(f"{target.row.runtime} needs a fixed shape; set the model row's shape")
-    if len(build.parts) == 1:
-        return Upscaler(target, build, (target.load(model),), None)
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            runners = tuple(target.load(part) for part in save_parts(model, Path(folder)))
-        except Unavailable as error:
-            raise Unavailable(str(error).replace(f"{folder}/", "")) from None
-    return Upscaler(target, build, runners, None)

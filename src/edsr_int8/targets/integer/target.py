@@ -1,11 +1,10 @@
 """A bit-exact reference of an int8 accelerator, computed from a QDQ graph in integer arithmetic.
 
-Tensors are uint8 or int8, accumulators int32. Going from one scale to another is one rounding, by the
-rule that `rounding` names (requantize.py):
-  ''                    float32 multiplier, halves to even
-  'fixed_point'         31-bit integer multiplier and shift, halves up
-  'fused'               the convolution before a residual sum is saturated, but only the sum is rounded,
-                        where the sum's other term is not read again
+Tensors are uint8 or int8, accumulators int32. A change of scale rounds once, by the row's `rounding`:
+  ''                    float32 multiplier, halves to even: onnxruntime's rule
+  'fixed_point'         31-bit integer multiplier and shift, halves up: as chips round
+  'fused'               the convolution feeding a residual add is clamped, not rounded; the add rounds once.
+                        Only where nothing reads the add's other term later: OpenVINO's rule, but for ties
   'fixed_point+fused'   both
 """
 
@@ -14,7 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from edsr_int8.machine import cores
 from edsr_int8.targets.base import Capabilities, Runner
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.tiling import MIB
@@ -25,7 +23,7 @@ CAPABILITIES = Capabilities(
     overhead_bytes=320 * MIB,
     weight_factor=16,
     activation_factor=14,
-    timed_runs=1,  # a reference, of which nobody expects speed
+    timed_runs=1,  # it is a reference; nobody expects speed
 )
 
 
@@ -35,18 +33,14 @@ class Integer:
     capabilities = CAPABILITIES
 
     def probe(self) -> dict[str, Any]:
-        """No processor: the result is the same on all."""
+        """Without the processor: the result is the same on every one."""
         return {"runtime": "integer", "version": version("torch"), "available": True, "why_not": ""}
 
     def load(self, model: Path, *, height: int | None = None, width: int | None = None) -> Runner:
-        from edsr_int8.targets.integer.ops import open_graph  # torch: a second that a probe need not take
+        from edsr_int8.targets.integer.ops import open_graph  # torch takes a second that a probe need not
 
-        return open_graph(
-            model,
-            fixed_point="fixed_point" in self.row.rounding,
-            fused="fused" in self.row.rounding,
-            threads=self.row.threads or cores(),
-        )
+        rounding = self.row.rounding
+        return open_graph(model, fixed_point="fixed_point" in rounding, fused="fused" in rounding)
 
 
 def open_target(row: TargetRow) -> Integer:

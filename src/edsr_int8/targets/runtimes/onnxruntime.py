@@ -47,12 +47,12 @@ class OnnxRuntime:
             session = onnxruntime.InferenceSession(
                 model, session_options(self.row.threads, height, width), providers=[self._provider]
             )
-        except Exception as error:  # its exceptions share no base class; whatever it is, it cannot run this
+        except Exception as error:  # its exceptions share no base class
             raise Unavailable(f"onnxruntime cannot load {model}: {one_line(error)}") from error
-        if session.get_providers()[0] != self._provider:  # it falls back to the CPU in silence
+        if session.get_providers()[0] != self._provider:  # onnxruntime falls back to the CPU without a word
             raise Unavailable(f"{self._provider} did not start; its libraries are missing or find no device")
-        ran_by = {part.ep_name for part in session.get_provider_graph_assignment_info()}
-        if self._provider not in ran_by:  # its speed would be another's
+        used = {subgraph.ep_name for subgraph in session.get_provider_graph_assignment_info()}
+        if self._provider not in used:  # the measured speed would be the CPU's
             raise Unavailable(f"{self._provider} takes no node of this build; all would run on the CPU")
         session.disable_fallback()
         return _runner(session)
@@ -62,7 +62,7 @@ class OnnxRuntime:
         return self.row.provider or DEFAULT_PROVIDERS[self.row.runtime]
 
     def _missing(self) -> str:
-        """Why the provider is not here; '' where it is. InputError where there is none of that name."""
+        """Why the provider is not available; '' where it is. InputError: onnxruntime knows no such name."""
         here = onnxruntime.get_available_providers()
         if self._provider in here:
             return ""
@@ -80,7 +80,7 @@ def _runner(session: onnxruntime.InferenceSession) -> Runner:
     def run(image: np.ndarray) -> np.ndarray:
         try:
             return session.run(None, {name: image})[0]
-        except Exception as error:  # as above
+        except Exception as error:  # as in load
             raise Unavailable(f"onnxruntime stopped: {one_line(error)}") from error
 
     return run

@@ -18,10 +18,7 @@ SATURATES = (
     "use onnxruntime or integer"
 )
 INSTALL = "openvino is not installed; pip install 'edsr-int8[openvino]'"
-
-
-COMBINED = ("AUTO", "BATCH", "HETERO", "MULTI")  # what may stand before a colon
-
+VIRTUAL_DEVICES = ("AUTO", "BATCH", "HETERO", "MULTI")  # they stand before a colon: MULTI:CPU,GPU
 CAPABILITIES = Capabilities(
     dtypes=("float32", "int8", "mixed"),
     dynamic_shape=True,
@@ -53,11 +50,11 @@ class OpenVino:
     def load(self, model: Path, *, height: int | None = None, width: int | None = None) -> Runner:
         core = self._core()
         try:
-            network = core.read_model(model)
+            graph = core.read_model(model)
             if height and width:
-                network.reshape([1, network.input(0).partial_shape[1], height, width])
-            compiled = core.compile_model(network, self._device, self._config())
-        except Exception as error:  # whatever it is, it cannot run this
+                graph.reshape([1, graph.input(0).partial_shape[1], height, width])
+            compiled = core.compile_model(graph, self._device, self._config())
+        except Exception as error:  # its exceptions share no base class
             raise Unavailable(f"openvino cannot load {model}: {one_line(error)}") from error
         return _runner(compiled)
 
@@ -67,7 +64,7 @@ class OpenVino:
 
     @property
     def _named(self) -> list[str]:
-        """The devices that it may run on: of AUTO:GPU,CPU these two, of AUTO:-GPU all but that."""
+        """The devices that it may run on: GPU and CPU for AUTO:GPU,CPU; AUTO for AUTO:-GPU, all but GPU."""
         names = [re.sub(r"\(\d+\)$", "", name) for name in self._device.split(":")[-1].split(",")]
         return [name for name in names if not name.startswith("-")] or ["AUTO"]
 
@@ -76,7 +73,7 @@ class OpenVino:
         return not {"CPU", "AUTO"}.isdisjoint(name.split(".")[0] for name in self._named)
 
     def _config(self) -> dict[str, Any]:
-        # f32: otherwise a CPU with bf16 rounds the activations of a float graph to 8 bits of mantissa.
+        # Without f32, a CPU with bf16 would round the activations of a float graph to 8 bits of mantissa.
         config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         if self._may_be_cpu:
             config["INFERENCE_NUM_THREADS"] = self.row.threads or cores()
@@ -89,8 +86,8 @@ class OpenVino:
             raise Unavailable(INSTALL) from None
         core = openvino.Core()
         here = core.available_devices
-        known = {"AUTO", *here, *(name.split(".")[0] for name in here)}  # GPU stands for GPU.0 and so on
-        missing = [name for name in self._device.split(":")[:-1] if name not in COMBINED]
+        known = {"AUTO", *here, *(name.split(".")[0] for name in here)}  # GPU means GPU.0, GPU.1 and so on
+        missing = [name for name in self._device.split(":")[:-1] if name not in VIRTUAL_DEVICES]
         missing += [name for name in self._named if name not in known]
         if missing:
             raise Unavailable(f"openvino finds no device {missing[0]!r}; here are {', '.join(here)}")
@@ -110,7 +107,7 @@ def _runner(compiled: Any) -> Runner:
     def run(image: np.ndarray) -> np.ndarray:
         try:
             return request.infer([image], share_inputs=True)[0].copy()
-        except Exception as error:  # as above
+        except Exception as error:  # as in load
             raise Unavailable(f"openvino stopped: {one_line(error)}") from error
 
     return run

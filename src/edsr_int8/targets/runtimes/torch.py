@@ -1,4 +1,4 @@
-"""torch itself: the float build on CUDA where there is a GPU, on the CPU otherwise."""
+"""torch itself: float builds, on CUDA where there is a GPU, on the CPU otherwise."""
 
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -10,9 +10,9 @@ import torch
 from onnx import NodeProto, TensorProto
 from torch.nn import functional
 
-from edsr_int8.machine import cores, processor
+from edsr_int8.machine import processor
 from edsr_int8.targets.base import Capabilities, Runner, Unavailable, one_line
-from edsr_int8.targets.onnx_interpreter import Walk, checked_runner, convolution
+from edsr_int8.targets.onnx_interpreter import Interpreter, checked_runner, convolution
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.tiling import MIB
 
@@ -39,10 +39,8 @@ class Torch:
     def load(self, model: Path, *, height: int | None = None, width: int | None = None) -> Runner:
         if why_not := self._missing():
             raise Unavailable(why_not)
-        torch.set_num_threads(self.row.threads or cores())
-        torch.backends.cudnn.allow_tf32 = False  # 10 bits of mantissa would not be float32
-        walk = Walk(onnx.load(model).graph, _step, device=self._device)
-        return checked_runner(walk, f"torch cannot run {model}")
+        interpreter = Interpreter(onnx.load(model).graph, _run_node, device=self._device)
+        return checked_runner(interpreter, f"torch cannot run {model}")
 
     @property
     def _device(self) -> str:
@@ -51,15 +49,16 @@ class Torch:
     def _missing(self) -> str:
         try:
             torch.empty(0, device=self._device)
-        except (RuntimeError, AssertionError) as error:  # an unknown device; a build of torch without it
+        except (RuntimeError, AssertionError) as error:  # an unknown device, or a build of torch without it
             return f"torch has no device {self._device!r}: {one_line(error)}"
         return ""
 
 
-def _step(node: NodeProto, options: dict[str, Any], inputs: list[Any]) -> torch.Tensor:
+def _run_node(node: NodeProto, options: dict[str, Any], inputs: list[Any]) -> torch.Tensor:
     match node.op_type, inputs:
         case "Conv", [image, weight, *bias]:
-            return functional.conv2d(image, weight, *bias, **convolution(options))
+            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # TF32 has 10 bits of mantissa
+                return functional.conv2d(image, weight, *bias, **convolution(options))
         case "Add", [first, second]:
             return first + second
         case "Sub", [first, second]:

@@ -1,7 +1,8 @@
-"""The vendor's card. Its compiler takes a float graph and quantizes by itself, so the target runs bundles.
+"""The vendor's accelerator. Its compiler takes a float graph and quantizes it, so this target runs bundles.
 
-With the vendor's tools on this machine a bundle is compiled and run here. Without them it is run where
-the card is, and `outputs` names the folder that its outputs were copied to: <outputs>/<model>/*.npz.
+Where the vendor's tools are installed, the target compiles and runs a bundle here. Elsewhere somebody runs
+it on the accelerator's machine and copies the outputs back, to <outputs>/<model>/*.npz; `outputs` is the
+row's key.
 """
 
 import importlib.util
@@ -23,13 +24,24 @@ from edsr_int8.progress import bar
 from edsr_int8.targets.base import Capabilities, Runner, Unavailable
 from edsr_int8.targets.execution.build import read_build
 from edsr_int8.targets.row import TargetRow
-from edsr_int8.targets.vacc.bundle.config import CONFIG, OUTPUT_KEY, PREPROCESSING, CardModel, vamp_command
-from edsr_int8.targets.vacc.bundle.inputs import CardInput, card_inputs, output_files, read_output
+from edsr_int8.targets.vacc.bundle.config import (
+    CONFIG,
+    OUTPUT_KEY,
+    PREPROCESSING,
+    AcceleratorModel,
+    vamp_command,
+)
+from edsr_int8.targets.vacc.bundle.inputs import (
+    AcceleratorInput,
+    accelerator_inputs,
+    output_files,
+    read_output,
+)
 from edsr_int8.targets.vacc.bundle.npz import checksum, write_npz
 from edsr_int8.targets.vacc.bundle.write import OUTPUTS, absolute_list, write_bundle
 
 CAPABILITIES = Capabilities(
-    dtypes=("int8",),  # fp16 graphs with PixelShuffle crash the card
+    dtypes=("int8",),  # fp16 graphs with PixelShuffle crash the accelerator
     dynamic_shape=False,
     overhead_bytes=0,
     weight_factor=0,
@@ -39,26 +51,26 @@ DEVICE = 0
 
 
 @dataclass(frozen=True)
-class CardJob:
-    """All that the card needs to run one model, and the build whose place in the table its images take."""
+class AcceleratorJob:
+    """What it takes to run one model there, and the build whose rows of the table the images fill."""
 
-    card: CardModel
+    model: AcceleratorModel
     network: Description
     build: Path
     float_model: Path
     calibration: Path
-    inputs: Sequence[CardInput]
+    inputs: Sequence[AcceleratorInput]
 
 
-def card_job(
-    model: str, facts: NetworkFacts, build: Path, float_model: Path, images: Path, datasets: Sequence[str]
-) -> CardJob | None:
-    """The job of a model whose pictures lie in `images`; None where it has none at the card's fixed shape."""
-    inputs = card_inputs(images, datasets)
+def accelerator_job(
+    name: str, facts: NetworkFacts, build: Path, float_model: Path, images: Path, datasets: Sequence[str]
+) -> AcceleratorJob | None:
+    """The job of the model `name` with its images in `images`; None where none has the fixed shape."""
+    inputs = accelerator_inputs(images, datasets)
     if not inputs:
         return None
-    card = CardModel(model, facts.source, facts.scale, image_shape(inputs[0].path))
-    return CardJob(card, facts, build, float_model, images / "calibration", inputs)
+    model = AcceleratorModel(name, facts.source, facts.scale, image_shape(inputs[0].path))
+    return AcceleratorJob(model, facts, build, float_model, images / "calibration", inputs)
 
 
 @dataclass(frozen=True)
@@ -67,7 +79,7 @@ class Vacc:
     capabilities = CAPABILITIES
 
     def probe(self) -> dict[str, Any]:
-        """With the content of every output that was copied back: new ones make the images look changed."""
+        """With a checksum of every output that was copied back, so that new ones are scored again."""
         folder = Path(self.row.outputs)
         files = sorted(folder.rglob("*.npz")) if self.row.outputs else []
         return {
@@ -79,10 +91,13 @@ class Vacc:
         }
 
     def load(self, model: Path, *, height: int | None = None, width: int | None = None) -> Runner:
-        raise Unavailable("vacc compiles bundles, not single builds; vamp itself prints the card's speed")
+        raise Unavailable("vacc compiles bundles, not single builds; vamp prints the accelerator's speed")
 
-    def run(self, job: CardJob | None, folder: Path) -> None:
-        """Write folder/<name of each input>.png. Unavailable: why not; InputError: outputs of another run."""
+    def run(self, job: AcceleratorJob | None, folder: Path) -> None:
+        """Write folder/<name of each input>.png.
+
+        Unavailable: why it cannot run. InputError: the outputs in the row's folder are not of this job.
+        """
         if job is None:
             raise Unavailable(
                 "vacc runs one fixed shape; set the model row's shape and add card to its protocols"
@@ -92,13 +107,13 @@ class Vacc:
         if why_not := self._missing():
             raise Unavailable(why_not)
         if self.row.outputs:
-            read_outputs(Path(self.row.outputs) / job.card.name, job, folder)
+            read_outputs(Path(self.row.outputs) / job.model.name, job, folder)
             return
-        if fails_on_card(job.network):
-            raise Unavailable("this network compiles for the card, then times out or runs out of its memory")
+        if fails_on_accelerator(job.network):
+            raise Unavailable("this network compiles, then times out or runs out of memory there")
         with tempfile.TemporaryDirectory() as temporary:
-            compile_and_run(job, Path(temporary) / job.card.name)
-            read_outputs(Path(temporary) / job.card.name / OUTPUTS, job, folder)
+            compile_and_run(job, Path(temporary) / job.model.name)
+            read_outputs(Path(temporary) / job.model.name / OUTPUTS, job, folder)
 
     def _missing(self) -> str:
         if self.row.outputs:
@@ -106,40 +121,40 @@ class Vacc:
         if shutil.which("vamc") and (shutil.which("vamp") or importlib.util.find_spec("vaststreamx")):
             return ""
         return (
-            "vamc and vamp are not installed; run build/bundle/<model> where the card is, "
-            "and name the folder of its outputs as outputs"
+            "vamc and vamp are not installed; run build/bundle/<model> on the accelerator's machine, "
+            "copy its outputs back and set outputs to their folder"
         )
 
 
-def fails_on_card(network: Description) -> bool:
-    """Measured by the vendor: EDSR_x3, EDSR_x4 and EDSR_baseline_x3 do, EDSR_baseline_x4 does not."""
+def fails_on_accelerator(network: Description) -> bool:
+    """As the vendor reports: EDSR_x3, EDSR_x4 and EDSR_baseline_x3 fail, EDSR_baseline_x4 does not."""
     large = network.features >= 256
     return network.upsampler == "pixelshuffle" and (network.scale == 3 or (network.scale == 4 and large))
 
 
-def compile_and_run(job: CardJob, bundle: Path) -> None:
-    """Write the bundle, compile it, and run it by whichever of the vendor's two ways is here."""
-    write_bundle(job.card, job.float_model, job.calibration, job.inputs, bundle)
+def compile_and_run(job: AcceleratorJob, bundle: Path) -> None:
+    """Write the bundle, compile it, and run it with vamp, or with vaststreamx where vamp is not installed."""
+    write_bundle(job.model, job.float_model, job.calibration, job.inputs, bundle)
     call(["vamc", "compile", CONFIG], bundle)
     (bundle / OUTPUTS).mkdir()
     if shutil.which("vamp"):
-        call(vamp_command(job.card, datalist=absolute_list(bundle).name, outputs=OUTPUTS), bundle)
+        call(vamp_command(job.model, datalist=absolute_list(bundle).name, outputs=OUTPUTS), bundle)
     else:
         run_vaststreamx(job, bundle)
 
 
-def run_vaststreamx(job: CardJob, bundle: Path) -> None:
-    """Run the compiled bundle by the vendor's Python runtime."""
+def run_vaststreamx(job: AcceleratorJob, bundle: Path) -> None:
+    """Run the compiled bundle with the vendor's Python runtime."""
     import vaststreamx as vsx
 
     vsx.set_device(DEVICE)
-    model = vsx.ModelOperator(vsx.Model(str(bundle / "deploy_weights" / job.card.deployed / "mod"), 1))
+    operator = vsx.ModelOperator(vsx.Model(str(bundle / "deploy_weights" / job.model.deployed / "mod"), 1))
     graph = vsx.Graph()
-    graph.add_operators(vsx.Operator.load_ops_from_json_file(str(bundle / PREPROCESSING))[0], model)
+    graph.add_operators(vsx.Operator.load_ops_from_json_file(str(bundle / PREPROCESSING))[0], operator)
     stream = vsx.Stream(graph, vsx.StreamBalanceMode.ONCE)
-    stream.register_operator_output(model)
+    stream.register_operator_output(operator)
     stream.build()
-    height, width = job.card.shape
+    height, width = job.model.shape
     for i, source in enumerate(bar(job.inputs, "vacc", unit="image")):
         planes = np.ascontiguousarray(read_rgb(source.path).transpose(2, 0, 1))
         image = vsx.create_image(planes, vsx.ImageFormat.RGB_PLANAR, width, height, DEVICE)
@@ -147,16 +162,16 @@ def run_vaststreamx(job: CardJob, bundle: Path) -> None:
         write_npz(bundle / OUTPUTS / f"output_{i:06d}.npz", OUTPUT_KEY, vsx.as_numpy(output))
 
 
-def read_outputs(source: Path, job: CardJob, folder: Path) -> None:
-    """The .npz outputs in `source` as folder/<name of each input>.png."""
+def read_outputs(source: Path, job: AcceleratorJob, folder: Path) -> None:
+    """Write the .npz outputs in `source` as folder/<name of each input>.png."""
     if not source.is_dir():
-        raise Unavailable(f"{source}: no such folder; copy the outputs of {job.card.name} there")
+        raise Unavailable(f"{source}: no such folder; copy the outputs of {job.model.name} there")
     for given, path in zip(job.inputs, output_files(source, job.inputs), strict=True):
-        write_png(folder / f"{given.name}.png", read_output(path, job.card))
+        write_png(folder / f"{given.name}.png", read_output(path, job.model))
 
 
 def call(command: list[str], folder: Path) -> None:
-    """Run one of the vendor's tools. Unavailable with the last line that it says where it fails."""
+    """Run one of the vendor's tools. Unavailable, with the last line of its output, where it fails."""
     try:
         done = subprocess.run(
             command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
@@ -164,7 +179,7 @@ def call(command: list[str], folder: Path) -> None:
     except OSError as error:
         raise Unavailable(f"{command[0]} does not start: {error.strerror}") from None
     if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines() or ["no word"]
+        said = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
         raise Unavailable(f"{command[0]} stopped with exit status {done.returncode}: {said[-1][:200]}")
 
 

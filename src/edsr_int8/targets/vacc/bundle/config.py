@@ -1,7 +1,7 @@
-"""What the vendor's tools are told of a model, field by field as their public deployment notes have it.
+"""What the vendor's tools are told about a model, field by field as in their public deployment notes.
 
 https://github.com/Vastai/VastModelZOO, cv/super_resolution/edsr: build_in/build/*.yaml for the compiler,
-build_in/vdsp_params/*.json for the preprocessing on the card, whose misspelt keys are meant.
+build_in/vdsp_params/*.json for the preprocessing on the accelerator (IimageFormat is their spelling).
 """
 
 from dataclasses import dataclass
@@ -10,31 +10,32 @@ from typing import Any
 CONFIG, GRAPH, PREPROCESSING = "compile.yaml", "model.onnx", "vdsp_params.json"
 CALIBRATION, INPUTS, DATALIST = "calibration", "npz", "npz_datalist.txt"
 WORKSPACE = "./deploy_weights/"
-INPUT, OUTPUT = "input", "output"  # of the graph
-INPUT_KEY, OUTPUT_KEY = "input_0", "output_0"  # of the .npz files
+INPUT, OUTPUT = "input", "output"  # tensors of the graph
+INPUT_KEY, OUTPUT_KEY = "input_0", "output_0"  # arrays of the .npz files
 
 
 @dataclass(frozen=True)
-class CardModel:
-    """A model as the vendor's card runs it: for one shape, in its publisher's own range of values."""
+class AcceleratorModel:
+    """A model as the accelerator runs it: for one shape, in its publisher's own range of values."""
 
     name: str
     source: str  # official: the graph takes and gives 0..255; basicsr: 0..1
     scale: int
-    shape: tuple[int, int]  # height, width of the input
+    shape: tuple[int, int]  # height, width of the input, in pixels
 
     @property
     def unit_range(self) -> bool:
+        """Whether the graph takes and gives 0..1, not 0..255."""
         return self.source == "basicsr"
 
     @property
     def deployed(self) -> str:
-        """The name under which the compiler keeps it."""
+        """The name that the compiler gives it."""
         return f"{self.name}_int8"
 
 
-def compile_config(model: CardModel, *, images: int) -> dict[str, Any]:
-    """For `vamc compile`, with `images` pictures to calibrate on. Paths are relative to the bundle."""
+def compile_config(model: AcceleratorModel, *, images: int) -> dict[str, Any]:
+    """The config of `vamc compile`, with `images` calibration images. Paths are relative to the bundle."""
     normalize = {} if model.unit_range else {"div255": False}
     return {
         "name": model.deployed,
@@ -46,7 +47,7 @@ def compile_config(model: CardModel, *, images: int) -> dict[str, Any]:
         },
         "backend": {
             "type": "tvm_vacc",
-            "dtype": "int8",  # the card crashes on fp16 graphs with PixelShuffle
+            "dtype": "int8",  # the accelerator crashes on fp16 graphs with PixelShuffle
             "compile": {"data_transport_mode": 1, "enable_graph_partition": True},
             "quantize": {"calibrate_mode": "percentile", "quantize_per_channel": True},
         },
@@ -56,7 +57,7 @@ def compile_config(model: CardModel, *, images: int) -> dict[str, Any]:
             "sampler": {"suffix": "png", "get_data_num": images},
             "process_ops": [
                 {"type": "DecodeImage"},
-                {"type": "Resize", "size": list(model.shape)},  # their key
+                {"type": "Resize", "size": list(model.shape)},
                 {"type": "Normalize", **normalize, "norm_type": "None"},
                 {"type": "ToTensor"},
             ],
@@ -65,8 +66,8 @@ def compile_config(model: CardModel, *, images: int) -> dict[str, Any]:
     }
 
 
-def preprocessing(model: CardModel) -> dict[str, Any]:
-    """From a uint8 RGB image to the graph's input, on the card."""
+def preprocessing(model: AcceleratorModel) -> dict[str, Any]:
+    """From a uint8 RGB image to the graph's input, on the accelerator."""
     height, width = model.shape
     return {
         "OpType": "FUSION_OP_RGB_RESIZE_CVTCOLOR_NORM_TENSOR",
@@ -87,8 +88,8 @@ def preprocessing(model: CardModel) -> dict[str, Any]:
     }
 
 
-def vamp_command(model: CardModel, *, datalist: str, outputs: str) -> list[str]:
-    """Run the compiled model on the card over a list of .npz files."""
+def vamp_command(model: AcceleratorModel, *, datalist: str, outputs: str) -> list[str]:
+    """The command that runs the compiled model over a list of .npz files."""
     height, width = model.shape
     prefix = f"{WORKSPACE.removeprefix('./')}{model.deployed}/mod"
     return [

@@ -12,14 +12,14 @@ from edsr_int8.files import atomic
 
 
 def write_npz(path: Path, key: str, array: NDArray[Any]) -> None:
-    """Write one array, uncompressed; equal arrays give equal bytes: numpy dates all entries 1980."""
+    """Write one array, uncompressed. Equal arrays give equal bytes, as numpy dates every entry 1980."""
     arrays: Any = {key: array}
     with atomic(path) as temporary:
         np.savez(temporary, **arrays)
 
 
 def read_npz(path: Path, key: str) -> NDArray[Any]:
-    """The array `key`. InputError where the file is not whole, or has no such array of numbers."""
+    """The array `key`. InputError: the file is damaged, or has no such array of real numbers."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             if key not in arrays:
@@ -30,12 +30,12 @@ def read_npz(path: Path, key: str) -> NDArray[Any]:
             return array
     except InputError:
         raise
-    except Exception as error:  # zipfile, zlib and numpy raise what they like
+    except Exception as error:  # zipfile, zlib and numpy have exceptions of their own
         raise InputError(f"{path}: not a whole .npz file; copy it again ({error})") from None
 
 
 def checksum(path: Path) -> str:
-    """What tells its content from another's, from the archive's directory alone: cheap for large files."""
+    """Names, lengths and CRCs from the archive's directory: cheap, as no array is read."""
     try:
         with zipfile.ZipFile(path) as archive:
             return " ".join(f"{e.filename}:{e.file_size}:{e.CRC:08x}" for e in archive.infolist())
