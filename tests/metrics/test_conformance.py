@@ -8,7 +8,7 @@ import pytest
 from edsr_int8.data.images import write_png
 from edsr_int8.errors import InputError
 from edsr_int8.files import write_json
-from edsr_int8.metrics.conformance import agreement
+from edsr_int8.metrics.conformance import Difference, compare
 
 
 def outputs(folder: Path, images: dict[str, np.ndarray], status: str = "ok") -> Path:
@@ -29,17 +29,17 @@ def test_shares_count_pixels_and_differences_grey_levels(tmp_path: Path) -> None
         tmp_path / "a", {"evaluation/s/x": changed, "evaluation/s/y": grey(3, 10), "card/s/x": changed}
     )
     exact = outputs(tmp_path / "b", {"evaluation/s/x": grey(2, 5), "evaluation/s/y": grey(3, 10)})
-    assert agreement(ours, exact) == {"evaluation/s": {"equal_share": 38 / 40, "max_difference": 3}}
-    assert agreement(exact, exact) == {"evaluation/s": {"equal_share": 1.0, "max_difference": 0}}
+    assert compare(ours, exact) == {"evaluation/s": Difference(38 / 40, 3)}
+    assert compare(exact, exact) == {"evaluation/s": Difference(1.0, 0)}
 
 
 def test_there_is_none_with_a_target_that_could_not_run(tmp_path: Path) -> None:
     ours = outputs(tmp_path / "a", {"evaluation/s/x": grey(2, 2)})
-    assert agreement(ours, outputs(tmp_path / "b", {}, "unavailable: no such thing")) == {}
+    assert compare(ours, outputs(tmp_path / "b", {}, "unavailable: no such thing")) == {}
 
 
 def test_images_of_other_shapes_are_named(tmp_path: Path) -> None:
     ours = outputs(tmp_path / "a", {"evaluation/s/x": grey(2, 2)})
     exact = outputs(tmp_path / "b", {"evaluation/s/x": grey(2, 3)})
-    with pytest.raises(InputError, match=r"s/x\.png: of another shape"):
-        agreement(ours, exact)
+    with pytest.raises(InputError, match=r"s/x\.png: its shape is not that of"):
+        compare(ours, exact)

@@ -18,9 +18,10 @@ GREY = {"onnxruntime": 100, "exact": 100, "other": 102}
 
 
 def load(folder: Path, **targets: str) -> Params:
-    """The tiny project's rows with these targets: name -> runtime."""
+    """The tiny project's rows with these targets: name -> runtime, or runtime/rounding."""
     tree = tiny_params()
-    tree["targets"] |= {name: {"runtime": runtime} for name, runtime in targets.items()}
+    for name, runtime in targets.items():
+        tree["targets"][name] = dict(zip(("runtime", "rounding"), runtime.split("/"), strict=False))
     YAML(typ="safe").dump(tree, folder / "params.yaml")
     return params.load(folder / "params.yaml")
 
@@ -44,4 +45,17 @@ def test_every_other_target_is_compared_with_the_exact_one(tmp_path: Path) -> No
 
 def test_without_an_exact_target_there_is_nothing_to_compare_with(tmp_path: Path) -> None:
     compare_targets(load(tmp_path, other="openvino"), "tiny_x2", "int8")
+    assert json.loads(layout.comparison("tiny_x2", "int8").read_text()) == {}
+
+
+def test_the_reference_is_the_row_that_rounds_as_onnxruntime_whatever_the_order(tmp_path: Path) -> None:
+    """A row with another rule is compared like any other target, wherever it stands."""
+    compare_targets(load(tmp_path, other="integer/fused", exact="integer"), "tiny_x2", "int8")
+    found = json.loads(layout.comparison("tiny_x2", "int8").read_text())
+    assert set(found) == {"onnxruntime", "other"}
+    assert found["other"]["evaluation/photos_x2"]["max_difference"] == 2
+
+
+def test_an_integer_row_with_another_rule_is_no_reference(tmp_path: Path) -> None:
+    compare_targets(load(tmp_path, other="integer/fused"), "tiny_x2", "int8")
     assert json.loads(layout.comparison("tiny_x2", "int8").read_text()) == {}

@@ -1,8 +1,8 @@
-"""How far the images of one target are from those of another: what two runtimes make of one build."""
+"""How far the images that one target makes of a build are from those that another makes of it."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -11,40 +11,45 @@ from edsr_int8.errors import InputError
 from edsr_int8.files import read_json
 
 
-def agreement(outputs: Path, reference: Path) -> dict[str, dict[str, Any]]:
-    """{evaluation or card/<data set>: equal_share, max_difference} of the images in two output folders.
+@dataclass(frozen=True)
+class Difference:
+    """Of all images of a data set."""
 
-    equal_share: of all pixels, those equal in all three channels. max_difference: grey levels, the
-    largest of any channel. Empty where one of the two could not run the build. InputError where an
-    image has no partner of its shape.
+    equal_share: float  # of all pixels, those equal in all three channels: 0..1
+    max_difference: int  # grey levels, the largest of any pixel and channel
+
+
+def compare(outputs: Path, reference: Path) -> dict[str, Difference]:
+    """Data set, as evaluation/<name> or card/<name> -> how its images in two output folders differ.
+
+    Empty where one of the two targets could not run the build. InputError: an image has no partner, or
+    one of another shape.
     """
     if any(read_json(folder / "status.json")["status"] != "ok" for folder in (outputs, reference)):
         return {}
-    shared = [name for name in _sets(outputs) if (reference / name).is_dir()]
-    return {name: _compare(outputs / name, reference / name) for name in shared}
+    both = [name for name in _datasets(outputs) if (reference / name).is_dir()]
+    return {name: _difference(outputs / name, reference / name) for name in both}
 
 
-def _sets(outputs: Path) -> list[str]:
-    return sorted(
-        f"{kind.name}/{f.name}" for kind in outputs.iterdir() if kind.is_dir() for f in kind.iterdir()
-    )
+def _datasets(outputs: Path) -> list[str]:
+    kinds = [folder for folder in outputs.iterdir() if folder.is_dir()]
+    return sorted(f"{kind.name}/{folder.name}" for kind in kinds for folder in kind.iterdir())
 
 
-def _compare(folder: Path, reference: Path) -> dict[str, Any]:
+def _difference(folder: Path, reference: Path) -> Difference:
     equal = pixels = largest = 0
     for ours, theirs in _pairs(folder, reference):
         difference = np.maximum(ours, theirs) - np.minimum(ours, theirs)
         largest = max(largest, int(difference.max()))
         equal += int((difference.max(axis=2) == 0).sum())
         pixels += difference.shape[0] * difference.shape[1]
-    return {"equal_share": equal / pixels, "max_difference": largest}
+    return Difference(equal / pixels, largest)
 
 
 def _pairs(folder: Path, reference: Path) -> Iterator[tuple[Image, Image]]:
     for path in sorted(folder.rglob("*.png")):
-        ours, theirs = read_rgb(path), read_rgb(reference / path.relative_to(folder))
+        partner = reference / path.relative_to(folder)
+        ours, theirs = read_rgb(path), read_rgb(partner)
         if ours.shape != theirs.shape:
-            raise InputError(
-                f"{path}: of another shape than {reference / path.relative_to(folder)}; run both again"
-            )
+            raise InputError(f"{path}: its shape is not that of {partner}; run infer again on both targets")
         yield ours, theirs
