@@ -32,10 +32,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _add_apply(commands: Any) -> None:
-    command = commands.add_parser("apply", help="put one picture of any shape through a build, in tiles")
+    command = commands.add_parser("apply", help="run a picture, or a folder of pictures, through a build")
     command.add_argument("model", type=Path, help="a build: build/<model>/<precision>/model.onnx")
-    command.add_argument("source", type=Path, help="the picture: PNG, JPEG, BMP, TIFF or WebP, 8 bits")
-    command.add_argument("destination", type=Path, help="where the result goes: a .png file")
+    command.add_argument(
+        "source", type=Path, help="a picture of 8 bits, or a folder of them: PNG, JPEG, BMP, TIFF, WebP"
+    )
+    command.add_argument("destination", type=Path, help="where the result goes: a .png file, or a folder")
     command.add_argument("--target", default="onnxruntime", help="runtime (default: %(default)s)")
     command.add_argument("--provider", default="", help="its execution provider or device")
     command.add_argument("--threads", type=int, default=0, help="0, the default: all cores")
@@ -44,13 +46,15 @@ def _add_apply(commands: Any) -> None:
 
 
 def _apply(given: argparse.Namespace) -> int:
-    from edsr_int8.targets.execution.apply import apply_image  # the other commands do not wait for it
+    from edsr_int8.targets.execution.apply import apply  # the other commands need not wait for it
     from edsr_int8.targets.row import MOST_THREADS, TargetRow
+    from edsr_int8.targets.torch_threads import set_torch_threads
 
     if not 0 <= given.threads <= MOST_THREADS:
         raise InputError(f"--threads: {given.threads} is not from 0 to {MOST_THREADS}; give 0 for all cores")
     row = TargetRow(given.target, given.threads, given.memory_budget_mb, given.provider)
-    apply_image(given.model, given.source, given.destination, row)
+    set_torch_threads(row)
+    apply(given.model, given.source, given.destination, row)
     return 0
 
 
