@@ -1,11 +1,11 @@
-"""Large networks within a memory budget: peak memory of the process, in tiles and untiled.
+"""Large networks within a memory budget: the peak memory of the process, in tiles and untiled.
 
     python benchmarks/memory_budget.py [--target onnxruntime] [--precision int8] [--threads 0]
 
-EDSR_x4 (43 M parameters) on a 510x339 image within 2 GB, and EDSR_baseline_x4 (1.5 M) making 32 megapixels
-within 1 GB; both fail for want of memory on the vendor's card, or would. Random weights: neither memory
-nor time depends on them. Each figure is of a fresh process that runs one image, interpreter and libraries
-included. An untiled run that this machine's free memory does not hold is estimated, not made.
+EDSR_x4 (43 M parameters) on a 510x339 image within 2 GB, which runs out of memory on the vendor's
+accelerator, and EDSR_baseline_x4 (1.5 M) giving 32 megapixels within 1 GB. The weights are random: neither
+memory nor time depends on them. Each figure is of a fresh process that runs one image, Python and libraries
+included. An untiled run that needs more than this machine's free memory is estimated, not run.
 """
 
 import argparse
@@ -39,7 +39,7 @@ CASES = {
 
 
 def needed_mb(model: Path, target: str, case: Case) -> float:
-    """What an untiled run is expected to need."""
+    """MiB that an untiled run is expected to need."""
     needs = open_target(TargetRow(target, threads=0, memory_budget_mb=1)).capabilities
     found = read_build(model)
     per_pixel = found.whole.memory_per_pixel(needs)
@@ -61,11 +61,11 @@ def run(name: str, case: Case, model: Path, given: argparse.Namespace) -> None:
             continue
         target = open_target(TargetRow(given.target, threads=given.threads, memory_budget_mb=budget_mb))
         found = measure(target, model, height=case.height, width=case.width, runs=1, warmup=0)
-        if found["status"] != "ok":
-            print(f"{line} {found['status']}")
+        if found.latency_ms is None:
+            print(f"{line} {found.status}")
             continue
         budget = f" of {budget_mb} MB" if label == "in tiles" else ""
-        print(f"{line} peak {found['peak_memory_mb']:8.0f} MB{budget}, {found['latency_ms'] / 1e3:.1f} s")
+        print(f"{line} peak {found.peak_memory_mb:8.0f} MB{budget}, {found.latency_ms / 1e3:.1f} s")
 
 
 def main() -> None:

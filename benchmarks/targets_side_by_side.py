@@ -1,15 +1,15 @@
-"""Every target at hand side by side: fp32 and int8 builds, and what of the machine's GEMM rate they reach.
+"""Every installed target side by side: fp32 and int8 builds, and the share of the GEMM rate they reach.
 
     python benchmarks/targets_side_by_side.py [--runs 10] [--height 512 --width 512] [--threads 0]
                                               [--targets onnxruntime,openvino] [--shared ../shared]
 
 Two EDSR x2 networks: r8f64, trained, from --shared (random weights where that is missing), and one of 16
-blocks with random weights. int8 is strict int8 with nothing but the folding rewrites, bypass is int8 with
-the image led around the trunk; where NNCF is installed also its int8 graphs of the same networks, on
-OpenVINO. Each build has a process of its own, which sleeps while the others have their turn; each turn is
-one whole image, untiled. Figures are medians over --runs turns, after one that does not count. The GEMM
-rate is the best that any of the targets reaches on 2048^3, measured in the same turns: uint8 x int8 ->
-uint8 beside int8 builds, float32 beside fp32 ones.
+blocks with random weights. int8 is strict int8 without any rewrite that a recipe asks for, folded is int8
+with fold_long_skip; where NNCF is installed, also its int8 graphs of the same networks, on OpenVINO. Each
+build has a process of its own, which sleeps while the others have their turn; a turn is one whole image,
+untiled. Figures are medians over --runs turns, after one that does not count. The GEMM rate is the best
+that any target reaches on 2048^3, measured in the same turns: uint8 x int8 -> uint8 for int8 builds,
+float32 for fp32 builds.
 """
 
 import argparse
@@ -35,6 +35,7 @@ from edsr_int8.progress import bar
 from edsr_int8.targets.base import Unavailable, open_target
 from edsr_int8.targets.execution.upscale import require
 from edsr_int8.targets.row import TargetRow
+from edsr_int8.targets.torch_threads import set_torch_threads
 
 GEMM = 2048
 NETWORKS = {
@@ -43,9 +44,9 @@ NETWORKS = {
 }
 WEIGHTS = {"r8f64x2": "edsr_r8f64x2_official.pt"}
 PRECISIONS = ("fp32", "int8")
-BYPASS, NNCF = "bypass", "nncf"  # int8, too
+FOLDED, NNCF = "folded", "nncf"  # int8 as well
 UNBOUNDED_MB = 2**20
-# onnxruntime's threads go on spinning after a run, at the cost of whoever has the next turn.
+# onnxruntime's threads keep spinning for a while after a run, and would slow the next turn down.
 SETTLE = 0.2  # seconds
 
 
@@ -70,7 +71,10 @@ def build(description: Description, weights: Path | None, folder: Path) -> dict[
     from edsr_int8.models.build import build as build_network
     from edsr_int8.onnx_graph import uint8_graph
     from edsr_int8.quantization.calibration.observe import observe
+    from edsr_int8.quantization.passes import Calibration
+    from edsr_int8.quantization.passes import run as run_passes
     from edsr_int8.quantization.quantize import quantize
+    from edsr_int8.quantization.recipe import MODEL_CARD, Statistics
 
     if weights and weights.is_file():
         convert(weights, "official", description, folder / "network")
@@ -90,9 +94,18 @@ def build(description: Description, weights: Path | None, folder: Path) -> dict[
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     write_png(folder / "noise.png", noise)
     observe(folder / "float.onnx", [folder / "noise.png"], folder / "histograms.npz")
-    for name in ("int8", BYPASS):
-        quantize(folder / "float.onnx", folder / "histograms.npz", folder / name, bypass=name == BYPASS)
-    return {"fp32": folder / "uint8.onnx", **{n: folder / n / "model.onnx" for n in ("int8", BYPASS)}}
+    recipes = {"int8": MODEL_CARD, FOLDED: replace(MODEL_CARD, fold_long_skip=True)}
+    calibration = Calibration(
+        float_model=folder / "float.onnx",
+        images=[],
+        histograms=folder / "histograms.npz",
+        losses=folder / "none",
+        gptq_weights=folder / "none",
+        statistics=Statistics(),
+    )
+    for name, recipe in recipes.items():
+        quantize(run_passes(recipe, calibration), recipe, folder / name)
+    return {"fp32": folder / "uint8.onnx", **{name: folder / name / "model.onnx" for name in recipes}}
 
 
 def nncf_build(model: Path, path: Path) -> Path:
@@ -107,7 +120,7 @@ def nncf_build(model: Path, path: Path) -> Path:
 
 
 def gemm(precision: str, folder: Path) -> Path:
-    """A product with constant weights, GEMM x GEMM x GEMM, of a precision's types."""
+    """A matrix product with constant weights, GEMM x GEMM x GEMM, in a precision's types."""
     weight = np.random.default_rng(0).integers(-127, 128, (GEMM, GEMM))
     if precision == "fp32":
         kind, constants = TensorProto.FLOAT, {"w": weight.astype(np.float32)}
@@ -151,10 +164,12 @@ def contenders(options: argparse.Namespace, folder: Path) -> list[Contender]:
 
 
 def serve(contender: Contender, threads: int, pipe: Connection) -> None:
-    """In a process of its own: load, then answer each request with the seconds of one run."""
+    """The entry of a process: load the build, then answer each request with the seconds of one run."""
+    row = TargetRow(contender.target, threads=threads, memory_budget_mb=UNBOUNDED_MB)
+    set_torch_threads(row)
     kind = np.float32 if (contender.subject, contender.precision) == ("gemm", "fp32") else np.uint8
     image = np.random.default_rng(0).integers(0, 256, contender.shape).astype(kind)
-    target = open_target(TargetRow(contender.target, threads=threads, memory_budget_mb=UNBOUNDED_MB))
+    target = open_target(row)
     try:
         require(target, "float32" if contender.precision == "fp32" else "int8")
         run = target.load(contender.model)
@@ -170,7 +185,7 @@ def serve(contender: Contender, threads: int, pipe: Connection) -> None:
 
 
 def interleaved(found: list[Contender], threads: int, runs: int) -> dict[Contender, float]:
-    """Median seconds of each contender that can run; the others are named."""
+    """Median seconds of each contender that can run; prints why the others cannot."""
     context, pipes = get_context("spawn"), {}
     for contender in found:
         ours, theirs = context.Pipe()
@@ -191,7 +206,7 @@ def interleaved(found: list[Contender], threads: int, runs: int) -> dict[Contend
 
 
 def report(seconds: dict[Contender, float]) -> None:
-    """One line a build: latency, rate, share of the best GEMM rate of its precision, speed over others."""
+    """One line a build: latency, rate, share of the best GEMM rate of its precision, speed-up over others."""
     rates = {contender: 2 * contender.macs / s / 1e9 for contender, s in seconds.items()}
     peaks = {p: [r for c, r in rates.items() if (c.subject, c.precision) == ("gemm", p)] for p in PRECISIONS}
     print(f"{'ms':>40s}{'GOP/s':>9s}{'of GEMM':>9s}{'over fp32':>11s}{'over NNCF':>11s}")

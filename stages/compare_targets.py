@@ -24,8 +24,8 @@ def compare_targets(params: Params, model: str, precision: str) -> None:
         exact = layout.outputs(model, precision, reference)
         for name in params.targets:
             if name != reference:
-                differences = compare(layout.outputs(model, precision, name), exact)
-                found[name] = {dataset: asdict(d) for dataset, d in differences.items()}
+                conformance = compare(layout.outputs(model, precision, name), exact)
+                found[name] = {dataset: asdict(figures) for dataset, figures in conformance.items()}
     write_json(layout.comparison(model, precision), found)
 
 

@@ -1,5 +1,7 @@
 """A build on a target -> build/timings/<model>/<precision>/<target>: how fast, and in how much memory."""
 
+from dataclasses import asdict
+
 from edsr_int8.files import write_json
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.open_target import open_row
@@ -10,8 +12,8 @@ from edsr_int8.targets.execution.timing import measure
 
 def time(params: Params, model: str, precision: str, target: str) -> None:
     height, width = row(params.models, model, "models").fixed_shape or NATIVE_SHAPE
-    figures = measure(open_row(params, target), layout.onnx(model, precision), height=height, width=width)
-    write_json(layout.timing(model, precision, target), figures)
+    timing = measure(open_row(params, target), layout.onnx(model, precision), height=height, width=width)
+    write_json(layout.timing(model, precision, target), asdict(timing))
 
 
 if __name__ == "__main__":

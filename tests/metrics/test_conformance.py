@@ -8,7 +8,7 @@ import pytest
 from edsr_int8.data.images import write_png
 from edsr_int8.errors import InputError
 from edsr_int8.files import write_json
-from edsr_int8.metrics.conformance import Difference, compare
+from edsr_int8.metrics.conformance import Conformance, compare
 
 
 def outputs(folder: Path, images: dict[str, np.ndarray], status: str = "ok") -> Path:
@@ -29,8 +29,8 @@ def test_shares_count_pixels_and_differences_grey_levels(tmp_path: Path) -> None
         tmp_path / "a", {"evaluation/s/x": changed, "evaluation/s/y": grey(3, 10), "card/s/x": changed}
     )
     exact = outputs(tmp_path / "b", {"evaluation/s/x": grey(2, 5), "evaluation/s/y": grey(3, 10)})
-    assert compare(ours, exact) == {"evaluation/s": Difference(38 / 40, 3)}
-    assert compare(exact, exact) == {"evaluation/s": Difference(1.0, 0)}
+    assert compare(ours, exact) == {"evaluation/s": Conformance(38 / 40, 3)}
+    assert compare(exact, exact) == {"evaluation/s": Conformance(1.0, 0)}
 
 
 def test_there_is_none_with_a_target_that_could_not_run(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import final
 
 import numpy as np
 
@@ -11,16 +12,19 @@ from edsr_int8.errors import InputError
 from edsr_int8.files import read_json
 
 
+@final
 @dataclass(frozen=True)
-class Difference:
-    """Of all images of a data set."""
+class Conformance:
+    """How far all images of a data set are from those of another target."""
 
     equal_share: float  # of all pixels, those equal in all three channels: 0..1
     max_difference: int  # grey levels, the largest of any pixel and channel
 
 
-def compare(outputs: Path, reference: Path) -> dict[str, Difference]:
-    """Data set, as evaluation/<name> or card/<name> -> how its images in two output folders differ.
+def compare(outputs: Path, reference: Path) -> dict[str, Conformance]:
+    """Data set, as evaluation/<name> or card/<name> -> how far its images are from those of `reference`.
+
+    Both folders are what infer writes.
 
     Empty where one of the two targets could not run the build. InputError: an image has no partner, or
     one of another shape.
@@ -28,7 +32,7 @@ def compare(outputs: Path, reference: Path) -> dict[str, Difference]:
     if any(read_json(folder / "status.json")["status"] != "ok" for folder in (outputs, reference)):
         return {}
     both = [name for name in _datasets(outputs) if (reference / name).is_dir()]
-    return {name: _difference(outputs / name, reference / name) for name in both}
+    return {name: _conformance(outputs / name, reference / name) for name in both}
 
 
 def _datasets(outputs: Path) -> list[str]:
@@ -36,14 +40,14 @@ def _datasets(outputs: Path) -> list[str]:
     return sorted(f"{kind.name}/{folder.name}" for kind in kinds for folder in kind.iterdir())
 
 
-def _difference(folder: Path, reference: Path) -> Difference:
+def _conformance(folder: Path, reference: Path) -> Conformance:
     equal = pixels = largest = 0
     for ours, theirs in _pairs(folder, reference):
         difference = np.maximum(ours, theirs) - np.minimum(ours, theirs)
         largest = max(largest, int(difference.max()))
         equal += int((difference.max(axis=2) == 0).sum())
         pixels += difference.shape[0] * difference.shape[1]
-    return Difference(equal / pixels, largest)
+    return Conformance(equal / pixels, largest)
 
 
 def _pairs(folder: Path, reference: Path) -> Iterator[tuple[Image, Image]]:

@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import NamedTuple
 
 from edsr_int8.errors import InputError
 from edsr_int8.files import read_json
+from edsr_int8.metrics.conformance import Conformance
 from edsr_int8.metrics.scores import BuildScores, Score, Unscored
 from edsr_int8.pipeline.rows import REFERENCE_PRECISION, REFERENCE_TARGET, Model
 from edsr_int8.quantization.recipe import Recipe
 from edsr_int8.report.analysis import Analysis
+from edsr_int8.targets.execution.timing import Timing
 
 
 class BuildKey(NamedTuple):
@@ -19,33 +21,6 @@ class BuildKey(NamedTuple):
     model: str
     precision: str
     target: str
-
-
-@dataclass(frozen=True)
-class Timing:
-    """timing.json; see `targets.execution.timing.measure`. No figures where the target could not run."""
-
-    status: str  # "ok", or "unavailable: why"
-    height: int  # pixels, of the input
-    width: int
-    machine: str
-    runtime: str
-    version: str
-    threads: int
-    latency_ms: float | None = None
-    spread_ms: float | None = None
-    megapixels_per_s: float | None = None
-    peak_memory_mb: float | None = None
-    load_s: float | None = None
-
-
-@final
-@dataclass(frozen=True)
-class Conformance:
-    """How far images are from those of exact integer arithmetic."""
-
-    equal_share: float  # of all pixels, those equal in all three channels
-    max_difference: int  # grey levels, of any channel
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
+from edsr_int8.metrics.conformance import Conformance
 from edsr_int8.metrics.protocols import PROTOCOLS
 from edsr_int8.metrics.scores import Score, Unscored
 from edsr_int8.pipeline.rows import REFERENCE_PRECISION
 from edsr_int8.report.columns import columns, text
-from edsr_int8.report.results import BuildKey, Conformance, Results
+from edsr_int8.report.results import BuildKey, Results
 from edsr_int8.report.warnings import warnings
 
 Decibels = Annotated[float | None, ".4f"]

@@ -16,8 +16,10 @@ from edsr_int8.export import float_graph
 from edsr_int8.export import save as save_graph
 from edsr_int8.models.description import Description
 from edsr_int8.quantization.calibration.observe import observe
+from edsr_int8.quantization.passes import Calibration
+from edsr_int8.quantization.passes import run as run_passes
 from edsr_int8.quantization.quantize import quantize
-from edsr_int8.quantization.recipe import MODEL_CARD
+from edsr_int8.quantization.recipe import MODEL_CARD, Statistics
 from edsr_int8.targets.base import Unavailable, open_target
 from edsr_int8.targets.row import Rounding, TargetRow
 from edsr_int8.tiling import apply_tiled
@@ -153,7 +155,15 @@ def test_a_real_network_is_what_onnxruntime_makes_of_it(shared: Path, tmp_path: 
     save_graph(float_graph(*load_network(tmp_path / "network")), tmp_path / "float.onnx")
     folder = shared / "data/Set5/LR_bicubic/X2"
     observe(tmp_path / "float.onnx", [folder / "birdx2.png"], tmp_path / "histograms.npz", threads=1)
-    quantize(tmp_path / "float.onnx", tmp_path / "histograms.npz", tmp_path, MODEL_CARD)
+    calibration = Calibration(
+        float_model=tmp_path / "float.onnx",
+        images=[],
+        histograms=tmp_path / "histograms.npz",
+        losses=tmp_path / "none",
+        gptq_weights=tmp_path / "none",
+        statistics=Statistics(),
+    )
+    quantize(run_passes(MODEL_CARD, calibration), MODEL_CARD, tmp_path)
     for name in ("butterflyx2.png", "womanx2.png"):
         pixels = np.ascontiguousarray(read_rgb(folder / name).transpose(2, 0, 1)[None])
         ours, theirs = (

@@ -4,82 +4,92 @@ import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any
 
 import numpy as np
 
 from edsr_int8.machine import cores, machine
 from edsr_int8.progress import bar
 from edsr_int8.targets.base import Target, Unavailable, open_target
-from edsr_int8.targets.execution.upscale import open_build
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.targets.torch_threads import set_torch_threads
 
 
+@dataclass(frozen=True)
+class Timing:
+    """One build on one target. The figures are None where the target could not run the build."""
+
+    status: str  # "ok", or "unavailable: why"
+    height: int  # pixels of the input
+    width: int
+    machine: str
+    runtime: str
+    version: str
+    threads: int
+    latency_ms: float | None = None  # median, from uint8 HWC array to array
+    spread_ms: float | None = None  # interquartile range of the same runs; None for a single run
+    megapixels_per_s: float | None = None  # output pixels, at the median
+    peak_memory_mb: float | None = None  # MiB, highest resident memory of the process, Python included
+    load_s: float | None = None  # reading and compiling the graph, with the runtime's libraries loaded
+
+
 def measure(
     target: Target, model: Path, *, height: int, width: int, runs: int = 0, warmup: int = 2
-) -> dict[str, Any]:
+) -> Timing:
     """Time `model` on a random image of `height` x `width` pixels, tiled within the budget as `infer` does.
 
-    `runs` runs count (0: the target's timed_runs); before them come `warmup` runs, at most as many as
-    `runs`, that do not count, as some runtimes compile in them. The figures:
-
-    load_s: reading and compiling the graph, with the runtime's libraries already loaded (`integer` loads
-    torch in it). latency_ms: median of the time from uint8 HWC array to array. spread_ms: interquartile
-    range of the same runs; None for a single one. megapixels_per_s: output pixels at that median.
-    peak_memory_mb: highest resident memory, in MiB, of a fresh process that did nothing else, Python and
-    the runtime's libraries included. status: "ok"; or "unavailable: why", and then no figures.
+    `runs` runs count (0: the target's timed_runs). Before them come `warmup` runs, at most as many as
+    `runs`, that do not count: some runtimes compile in them. All run in a fresh process that does nothing
+    else. `integer` loads torch within load_s.
     """
-    facts = {
-        "height": height,
-        "width": width,
-        "machine": machine(),
-        "runtime": target.row.runtime,
-        "version": target.probe()["version"],
-        "threads": target.row.threads or cores(),
-    }
     runs = runs or target.capabilities.timed_runs
-    warmup = min(warmup, runs)
+    timing = Timing(
+        status="ok",
+        height=height,
+        width=width,
+        machine=machine(),
+        runtime=target.row.runtime,
+        version=target.probe()["version"],
+        threads=target.row.threads or cores(),
+    )
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         try:
-            figures = pool.submit(_measure, target.row, model, height, width, runs, warmup).result()
+            return pool.submit(_measure, timing, target.row, model, runs, min(warmup, runs)).result()
         except Unavailable as error:
-            return {**facts, "status": f"unavailable: {error}"}
+            return replace(timing, status=f"unavailable: {error}")
         except BrokenProcessPool:
-            return {
-                **facts,
-                "status": "unavailable: the process was killed, most likely for its memory",
-            }
-    return {**facts, **figures, "status": "ok"}
+            return replace(timing, status="unavailable: the process was killed, most likely for its memory")
 
 
-def _measure(
-    row: TargetRow, model: Path, height: int, width: int, runs: int, warmup: int
-) -> dict[str, float | None]:
-    """In the worker process."""
+def _measure(timing: Timing, row: TargetRow, model: Path, runs: int, warmup: int) -> Timing:
+    """`timing` with its figures. This is the entry of the worker process."""
+    from edsr_int8.targets.execution.upscale import open_build  # a report reads Timing and needs no onnx
+
     set_torch_threads(row)
     target = open_target(row)
     target.probe()  # loads the runtime's libraries
+    shape = (timing.height, timing.width)
     start = time.perf_counter()
-    upscale = open_build(target, model, shape=None if target.capabilities.dynamic_shape else (height, width))
+    upscale = open_build(target, model, shape=None if target.capabilities.dynamic_shape else shape)
     load_s = time.perf_counter() - start
-    image = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
     seconds = []
     for _ in bar(range(warmup + runs), "time", unit="run"):
         start = time.perf_counter()
         upscale(image)
         seconds.append(time.perf_counter() - start)
     middle = median(seconds[warmup:])
-    return {
-        "load_s": load_s,
-        "latency_ms": 1e3 * middle,
-        "spread_ms": _interquartile_range_ms(seconds[warmup:]),
-        "megapixels_per_s": height * width * upscale.build.whole.scale**2 / 1e6 / middle,
-        "peak_memory_mb": _peak_memory_mb(),
-    }
+    return replace(
+        timing,
+        load_s=load_s,
+        latency_ms=1e3 * middle,
+        spread_ms=_interquartile_range_ms(seconds[warmup:]),
+        megapixels_per_s=timing.height * timing.width * upscale.build.whole.scale**2 / 1e6 / middle,
+        peak_memory_mb=_peak_memory_mb(),
+    )
 
 
 def _interquartile_range_ms(seconds: list[float]) -> float | None:

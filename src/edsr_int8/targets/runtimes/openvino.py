@@ -94,11 +94,11 @@ class OpenVino:
         return core
 
 
-def _version() -> str | None:
+def _version() -> str:
     try:
         return version("openvino")
     except PackageNotFoundError:
-        return None
+        return ""
 
 
 def _runner(compiled: Any) -> Runner:
