@@ -40,7 +40,7 @@ from edsr_int8.data.images import Image, read_rgb, write_png
 from edsr_int8.data.pairs.read import read_pairs
 from edsr_int8.data.sample import make_sample
 from edsr_int8.models.build import build
-from edsr_int8.training.crops import turned
+from edsr_int8.training.crops import transformed
 from edsr_int8.training.learner import Learner
 from edsr_int8.training.loop import batches
 from edsr_int8.training.pixels import decode
@@ -87,7 +87,7 @@ def mosaic(photographs: list[Image], random: np.random.Generator) -> Image:
         photograph = photographs[random.integers(len(photographs))]
         padded = np.pad(photograph, ((0, 340), (0, 340), (0, 0)), mode="reflect")
         top, left = (random.integers(length) for length in photograph.shape[:2])
-        return turned(padded[top : top + 339, left : left + 340], int(random.integers(4)) * 2)
+        return transformed(padded[top : top + 339, left : left + 340], int(random.integers(4)) * 2)
 
     return np.vstack([np.hstack([tile() for _ in range(6)]) for _ in range(4)])
 
@@ -119,7 +119,9 @@ class PngPairs(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
         turn = int(random.integers(8))
         return tuple(  # type: ignore[return-value]
             torch.from_numpy(
-                np.ascontiguousarray(turned(image[s * top :, s * left :][: s * patch, : s * patch], turn))
+                np.ascontiguousarray(
+                    transformed(image[s * top :, s * left :][: s * patch, : s * patch], turn)
+                )
             )
             .permute(2, 0, 1)
             .float()

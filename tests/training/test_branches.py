@@ -46,10 +46,10 @@ def test_a_batch_of_one_scale_moves_what_all_share_and_no_other_branch(
     tiny: Training, tmp_path: Path
 ) -> None:
     learner = Learner(replace(tiny, network="mdsr"), device="cpu")
-    before = {name: tensor.clone() for name, tensor in learner.network.state_dict().items()}
+    before = {name: tensor.clone() for name, tensor in learner.module.state_dict().items()}
     pixels = decode([pairs(tmp_path, 3)], scales=(3,), store=tmp_path / "store")
     learner.learn(*crops(pixels, batch=2, patch=8, seed=0, step=0))
-    after = learner.network.state_dict()
+    after = learner.module.state_dict()
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert {name for name in moved if "pre." in name or "upsample." in name} <= {
         n for n in before if n[0] == "3"

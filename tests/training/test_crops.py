@@ -7,7 +7,7 @@ import pytest
 
 from edsr_int8.data.images import write_png
 from edsr_int8.errors import InputError
-from edsr_int8.training.crops import check_patch, crops, turned
+from edsr_int8.training.crops import check_patch, crops, transformed
 from edsr_int8.training.pixels import Pixels, decode
 
 
@@ -22,20 +22,20 @@ def doubled(tmp_path: Path) -> Pixels:
     return decode([tmp_path], scales=[2], store=tmp_path / "store")
 
 
-def test_pairs_stay_aligned_in_every_turn(doubled: Pixels) -> None:
+def test_pairs_stay_aligned_in_every_symmetry(doubled: Pixels) -> None:
     low, high = crops(doubled, batch=64, patch=8, seed=3, step=5)
     assert low.shape == (64, 8, 8, 3)
     assert high.shape == (64, 16, 16, 3)
     np.testing.assert_array_equal(low.repeat(2, axis=1).repeat(2, axis=2), high)
 
 
-def test_the_eight_turns_are_all_different() -> None:
+def test_the_eight_symmetries_are_all_different() -> None:
     image = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
-    assert len({turned(image, turn).tobytes() for turn in range(8)}) == 8
+    assert len({transformed(image, symmetry).tobytes() for symmetry in range(8)}) == 8
 
 
-def test_every_turn_and_every_corner_is_drawn(doubled: Pixels) -> None:
-    """A crop as large as the shorter side: 24 - 16 = 8 and 17 - 16 = 1 leave 9 x 2 places, 8 turns each."""
+def test_every_symmetry_and_every_place_is_drawn(doubled: Pixels) -> None:
+    """A crop almost as large as the image: 24 - 16 = 8 and 17 - 16 = 1 leave 9 x 2 places, each in 8 ways."""
     only_b = Pixels(doubled.memory, [doubled.folders[0][1:]], None)
     drawn = {
         crop.tobytes()

@@ -162,15 +162,15 @@ def test_weights_that_break_at_the_last_update_are_not_kept(
     make_pairs: MakePairs, tiny: Training, monkeypatch: pytest.MonkeyPatch, broken_at: int
 ) -> None:
     """The loss of that step, taken before, is a number still."""
-    pairs, follow = make_pairs(), Learner._follow
+    pairs, follow = make_pairs(), Learner._update_average
 
     def broken(self: Learner, step: int) -> None:
         if step == broken_at - 1:
-            next(self.network.parameters()).data.fill_(float("nan"))
+            next(self.module.parameters()).data.fill_(float("nan"))
         follow(self, step)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Learner, "_follow", broken)
+        patch.setattr(Learner, "_update_average", broken)
         with pytest.raises(
             InputError, match=f"let the validation images become infinite or NaN by step {broken_at}; "
         ):

@@ -1,4 +1,4 @@
-"""The network that a row trains, a branch for each scale: EDSR has one, MDSR three that share their trunk."""
+"""The module that a row trains, with a branch for each scale: EDSR has one, MDSR three with one trunk."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,18 +11,18 @@ from edsr_int8.models.description import DIV2K_MEAN, Description, scales
 from edsr_int8.models.edsr import EDSR
 from edsr_int8.training.state import Weights
 
-SHARED = ("head", "body", "body_end", "tail")  # by MDSR's branches; `pre` and `upsample` are each one's own
+SHARED = ("head", "body", "body_end", "tail")  # of MDSR; `pre` and `upsample` belong to one branch each
 
 
 class Branches(nn.ModuleDict):
-    """Branch "2" enlarges by 2, and so on, with random weights. Batches of one scale train one branch."""
+    """Branch "2" enlarges by 2, and so on; weights are random. A batch of one scale trains that branch."""
 
     def __init__(self, description: Description) -> None:
         first, *others = (build(replace(description, scale=scale)) for scale in scales(description))
         for other in others:
             for name in SHARED:
                 setattr(other, name, getattr(first, name))
-        if description.upsampler == "direct":  # begins grey: at the clip, in black, it would not learn
+        if description.upsampler == "direct":  # starts from grey: its clip has no gradient at black
             grey = 255 * torch.tensor(DIV2K_MEAN).repeat_interleave(description.scale**2)
             first.tail.bias = nn.Parameter(grey)
         super().__init__({str(network.scale): network for network in (first, *others)})
@@ -34,7 +34,7 @@ class Branches(nn.ModuleDict):
 
 
 def by_scale(weights: Weights) -> Iterator[tuple[int, Weights]]:
-    """The state dict of each branch, out of that of `Branches`."""
+    """Split the state dict of `Branches`: each scale and the state dict of its branch."""
     for branch in dict.fromkeys(name.split(".")[0] for name in weights):
-        mine = {name: tensor for name, tensor in weights.items() if name.startswith(f"{branch}.")}
-        yield int(branch), {name.removeprefix(f"{branch}."): tensor for name, tensor in mine.items()}
+        own = {name: tensor for name, tensor in weights.items() if name.startswith(f"{branch}.")}
+        yield int(branch), {name.removeprefix(f"{branch}."): tensor for name, tensor in own.items()}

@@ -1,4 +1,4 @@
-"""Paired crops, turned and mirrored; which ones is a pure function of (seed, step)."""
+"""Paired crops, rotated and mirrored; (seed, step) alone decide which."""
 
 from collections.abc import Sequence
 
@@ -12,9 +12,9 @@ from edsr_int8.training.pixels import Pixels, Place
 def crops(pixels: Pixels, *, batch: int, patch: int, seed: int, step: int) -> tuple[Image, Image]:
     """(low, high) resolution crops, uint8 NHWC RGB, `patch` and `scale * patch` pixels high and wide.
 
-    A folder is drawn first, then an image of it, each as likely as its neighbours: a folder named
-    twice counts twice. Each crop is one of the eight turns and mirrorings of the square. All crops
-    of a step have one scale: where folders have several, that is drawn before all.
+    For each crop a folder is drawn, then one of its images, then a place, then one of the square's eight
+    symmetries, all uniformly; a folder that is named twice is drawn twice as often. All crops of a step have
+    one scale, which is drawn first where folders have several.
     """
     random = np.random.default_rng((seed, step))
     scales = sorted({folder[0].scale for folder in pixels.folders})
@@ -34,23 +34,23 @@ def _crop(
     folder = folders[_draw(random, len(folders))]
     place = folder[_draw(random, len(folder))]
     top, left = (_draw(random, length - patch + 1) for length in (place.height, place.width))
-    turn = _draw(random, 8)
+    symmetry = _draw(random, 8)
     low, high = pixels.images(place)
     s = place.scale
     return (
-        turned(low[top : top + patch, left : left + patch], turn),
-        turned(high[s * top : s * (top + patch), s * left : s * (left + patch)], turn),
+        transformed(low[top : top + patch, left : left + patch], symmetry),
+        transformed(high[s * top : s * (top + patch), s * left : s * (left + patch)], symmetry),
     )
 
 
-def turned(image: Image, turn: int) -> Image:
-    """One of the eight symmetries of the square, 0 the identity."""
-    image = image.swapaxes(0, 1) if turn & 1 else image
-    return image[:: -1 if turn & 2 else 1, :: -1 if turn & 4 else 1]
+def transformed(image: Image, symmetry: int) -> Image:
+    """The image under symmetry 0..7 of the square; 0 is the identity."""
+    image = image.swapaxes(0, 1) if symmetry & 1 else image
+    return image[:: -1 if symmetry & 2 else 1, :: -1 if symmetry & 4 else 1]
 
 
 def check_patch(pixels: Pixels, patch: int) -> None:
-    """InputError where a crop is larger than an image."""
+    """InputError: a crop is larger than an image."""
     for place in (place for folder in pixels.folders for place in folder):
         if min(place.height, place.width) < patch:
             size = f"{place.width}x{place.height}"

@@ -1,10 +1,11 @@
-"""A network in training: its optimizer, its running average, one step, one validation."""
+"""A module in training: its optimizer, its moving average, one step, one validation."""
 
 import copy
 import math
 
 import torch
 from torch import nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from edsr_int8.data.images import Image
 from edsr_int8.errors import InputError
@@ -16,28 +17,29 @@ from edsr_int8.training.start import start_from
 from edsr_int8.training.state import State, TrainingPoint
 from edsr_int8.training.validation import to_tensor, validate
 
-CHECK_LOSS_EVERY = 50  # steps: to read the loss is to wait for the GPU
+CHECK_LOSS_EVERY = 50  # steps; reading the loss waits for the GPU
 
 
 class Learner:
-    """What changes from step to step; `state` is brought up to date by `score`."""
+    """What changes from step to step. `score` brings `state` up to date."""
 
     def __init__(self, training: Training, *, device: str) -> None:
-        torch.manual_seed(training.seed)
-        network = Branches(training.description)
+        with torch.random.fork_rng(devices=[]):  # leaves the caller's generator as it was
+            torch.manual_seed(training.seed)
+            module = Branches(training.description)
         if training.start:
-            start_from(training, network)
-        self.network = network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = copy.deepcopy(self.network).requires_grad_(False)
-        for layer in {layer for branch in self.network.values() for layer in (branch.head, branch.tail)}:
+            start_from(training, module)
+        self.module = module.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = copy.deepcopy(self.module).requires_grad_(False)
+        for layer in {layer for branch in self.module.values() for layer in (branch.head, branch.tail)}:
             keep_float32(layer)
-        self.optimizer = torch.optim.Adam(self.network.parameters(), lr=training.learning_rate)
+        self.optimizer = torch.optim.Adam(self.module.parameters(), lr=training.learning_rate)
         self.training, self.device = training, device
         self.loss_sum = torch.zeros((), device=device)  # since the last point of the curve
         self.state = State(0, weights={}, average={}, optimizer={})
 
     def resume(self, state: State) -> None:
-        self.network.load_state_dict(state.weights)
+        self.module.load_state_dict(state.weights)
         self.average.load_state_dict(state.average)
         self.optimizer.load_state_dict(state.optimizer)
         self.state = state
@@ -49,52 +51,52 @@ class Learner:
         with torch.autocast(
             torch.device(self.device).type, torch.bfloat16, enabled=self.training.precision == "bfloat16"
         ):
-            output = self.network.of(high.shape[1] // low.shape[1])(to_tensor(low, self.device))
+            output = self.module.of(high.shape[1] // low.shape[1])(to_tensor(low, self.device))
         loss = nn.functional.l1_loss(output, to_tensor(high, self.device))
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
-        self._follow(step)
+        self._update_average(step)
         self.loss_sum += loss.detach()
         self.state.step = step + 1
         if self.state.step % CHECK_LOSS_EVERY == 0:
             self.mean_loss()
 
-    @torch.no_grad()
-    def _follow(self, step: int) -> None:
-        """Move the average towards the weights; faster at first, to leave the random start behind."""
+    def _update_average(self, step: int) -> None:
+        """Move the average towards the weights: faster at first, to forget the random start soon."""
         decay = min(self.training.ema, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.average.parameters()), list(self.network.parameters()), 1 - decay)
+        averages, weights = list(self.average.parameters()), list(self.module.parameters())
+        get_ema_multi_avg_fn(decay)(averages, weights, step)
 
     def mean_loss(self) -> float:
-        """Since the last point of the curve. InputError where it is no number any more."""
+        """The mean since the last point of the curve. InputError: it is infinite or NaN."""
         loss = float(self.loss_sum) / (self.state.step - self._scored_at())
         if not loss < float("inf"):
             raise self._diverged(f"the loss become {loss}")
         return loss
 
     def _scored_at(self) -> int:
-        """The step of the last point of the curve; 0: there is none yet."""
+        """The step of the last point of the curve; 0 before the first."""
         return self.state.curve[-1].step if self.state.curve else 0
 
     def _diverged(self, what: str) -> InputError:
         kept = f"; until then the checkpoint of step {since} is kept" if (since := self._scored_at()) else ""
         return InputError(
             f"learning_rate: {self.training.learning_rate} let {what} by step {self.state.step}; "
-            f"lower it or raise warmup, and the row begins anew{kept}"
+            f"lower it or raise warmup, and the row starts again{kept}"
         )
 
     def score(self, held: Pixels) -> None:
-        """Validate the average, keep it where it is the best so far, add a point to the curve.
+        """Validate the average, keep it if it is the best so far, add a point to the curve.
 
-        InputError where the loss or the PSNR is no number any more; `state` stays as it was.
+        InputError: the loss or the PSNR is infinite or NaN; `state` stays as it was.
         """
         loss, psnr_db = self.mean_loss(), validate(self.average, held, self.device)
-        if math.isnan(psnr_db):  # the last update, which came after its loss was taken
+        if math.isnan(psnr_db):  # after the last update, which the loss does not show
             raise self._diverged("the validation images become infinite or NaN")
         self.loss_sum.zero_()
         state = self.state
-        state.weights, state.average = self.network.state_dict(), self.average.state_dict()
+        state.weights, state.average = self.module.state_dict(), self.average.state_dict()
         state.optimizer = self.optimizer.state_dict()
         if psnr_db > state.best_psnr_db():
             state.best = {name: tensor.detach().cpu().clone() for name, tensor in state.average.items()}

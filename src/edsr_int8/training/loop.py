@@ -1,4 +1,4 @@
-"""Training from pairs to weights: killed at any moment and called again, it goes on as if unbroken."""
+"""Training from pairs to weights. Killed at any moment and called again, it ends in the same weights."""
 
 import shutil
 import time
@@ -35,13 +35,15 @@ def train(
     partial: Path,
     device: str = "",
 ) -> State:
-    """Train on the pairs {hr,lr}/**.png of the `datasets` folders; returns the state after the last step.
+    """Train on the pairs {hr,lr}/**.png of the folders `datasets`; returns the state after the last step.
 
-    `state.best` are the averaged weights with the highest PSNR on `validation`. Every `validate_every`
-    steps the state goes to the folder `partial`, where the next call finds it. `device` '' is a GPU where
-    there is one. InputError, which begins with the row: data that do not fit, a loss that is no number, a
-    full disk, another process at the same row; the last good checkpoint stays. At the end the decoded
-    pixels go; the last checkpoint stays for a caller who could not keep the weights.
+    `best` of that state are the averaged weights with the highest PSNR on the folders `validation`. After
+    every `validate_every` steps the state is saved in the folder `partial`, where the next call finds it.
+    `device` '' is a GPU if there is one. In the end the decoded pixels are deleted; the last checkpoint
+    stays, for a caller that could not save the weights.
+
+    InputError, which begins with the row `name`: data that do not fit, a loss that is infinite or NaN, a full
+    disk, another process that trains the same row. The last good checkpoint stays.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     partial.mkdir(parents=True, exist_ok=True)
@@ -70,7 +72,7 @@ def train(
     except Timeout:
         raise InputError(
             f"training.{name}: {partial}: another process trains there, perhaps one that a killed run left; "
-            "let it end or end it, then run again"
+            "wait for it or end it, then run again"
         ) from None
     except InputError as error:
         raise InputError(f"training.{name}: {error}") from None
@@ -91,7 +93,7 @@ def _start_hash(training: Training) -> str:
 
 
 def batches(pixels: Pixels, training: Training, first: int) -> Iterator[tuple[Image, Image]]:
-    """The crops of step `first` and after; the next are cut while the network learns from these."""
+    """The crops of step `first` and later; the next ones are cut while the module learns from these."""
 
     def cut(step: int) -> tuple[Image, Image]:
         return crops(pixels, batch=training.batch, patch=training.patch, seed=training.seed, step=step)

@@ -1,7 +1,7 @@
-"""Image pairs decoded once into one memory-mapped file: a crop costs no PNG decoding, a set no memory.
+"""Image pairs, decoded once into one memory-mapped file: a crop costs no PNG decoding.
 
-The system keeps as much of the file in memory as there is room for, and drops the rest at will: a set
-larger than memory (GoPro: 11 GB) trains as well, and a small one stays in memory.
+The operating system keeps in memory what there is room for: a set larger than memory (GoPro: 11 GB) trains,
+and a small one stays in memory.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,15 +16,16 @@ from edsr_int8.data.images import Image, read_rgb
 from edsr_int8.data.pairs.read import Pair, read_pairs
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic, read_json, sha256, write_json
+from edsr_int8.machine import cores
 from edsr_int8.progress import bar
 from edsr_int8.training.space import full_disk_explained
 
-DECODED_AHEAD = 32  # pairs in memory while decoding: about 300 MB of DIV2K's
+DECODED_AHEAD = 32  # pairs in memory while decoding: about 300 MB of DIV2K
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where one pair lies in the file: `lr_at` and `hr_at` count bytes from its start."""
+    """Where one pair lies in the file; `lr_at` and `hr_at` are offsets in bytes."""
 
     name: str
     scale: int
@@ -36,11 +37,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Pixels:
-    """The pairs of several folders: `folders[f][i]` is where pair i of folder f lies."""
+    """The pairs of several folders: `folders[f][i]` is the place of pair i of folder f."""
 
     memory: Image
     folders: Sequence[Sequence[Place]]
-    contents: Any  # tells one choice of pairs from another
+    contents: Any  # names and hashes of the pairs, in plain values: equal for equal pairs only
 
     def images(self, place: Place) -> tuple[Image, Image]:
         """(low, high) resolution, uint8 HWC RGB: views into the file."""
@@ -49,7 +50,7 @@ class Pixels:
         return low, self._view(place.hr_at, height * place.scale, width * place.scale)
 
     def places(self) -> Iterator[Place]:
-        """Of all pairs, folder by folder."""
+        """The places of all pairs, folder by folder."""
         return (place for folder in self.folders for place in folder)
 
     def _view(self, start: int, height: int, width: int) -> Image:
@@ -59,18 +60,18 @@ class Pixels:
 def decode(folders: Sequence[Path], *, scales: Sequence[int], store: Path) -> Pixels:
     """Decode the pairs of `folders`, each of one of the `scales`, or map what an earlier run left in `store`.
 
-    A folder that is named twice is decoded once; one process at a time may use `store`. InputError: an
-    empty folder, an image without its partner, an unreadable one, sizes that do not fit, a full disk.
+    A folder that is named twice is decoded once. One process at a time may use `store`. InputError: an empty
+    folder, an image without its partner, one that does not decode, sizes that do not fit, a full disk.
     """
     once = list(dict.fromkeys(folders))
     pairs = [read_pairs(folder) for folder in once]
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         contents = [list(scales), [list(pool.map(_facts, some)) for some in pairs]]
     index, data = store / "pixels.json", store / "pixels.bin"
     known = _known(index)
     if known.get("contents") != contents or not data.exists() or data.stat().st_size != known["bytes"]:
-        killed = store.glob(f".{data.name}.*")  # what a run left that ended half way
-        for stale in (index, data, *killed):
+        unfinished = store.glob(f".{data.name}.*")  # by a killed run
+        for stale in (index, data, *unfinished):
             stale.unlink(missing_ok=True)
         with full_disk_explained(data):
             written = _write(pairs, scales, data)
@@ -78,21 +79,21 @@ def decode(folders: Sequence[Path], *, scales: Sequence[int], store: Path) -> Pi
             write_json(index, known)
     places = [[Place(**place) for place in folder] for folder in known["folders"]]
     order = [once.index(folder) for folder in folders]
-    memory = np.memmap(data, np.uint8, mode="c")  # never written; torch asks for arrays that could be
+    memory = np.memmap(data, np.uint8, mode="c")  # nothing writes to it, but torch warns of read-only arrays
     return Pixels(memory, [places[number] for number in order], [contents, order])
 
 
 def _known(index: Path) -> dict[str, Any]:
-    """What an earlier run wrote of its store; nothing where there is none, or a damaged one."""
+    """What an earlier run wrote about its store; nothing if there is no store, or a damaged one."""
     try:
-        known: dict[str, Any] = read_json(index)
-    except (OSError, ValueError):
+        known = read_json(index)
+    except (OSError, InputError):
         return {}
-    return known
+    return known if isinstance(known, dict) else {}
 
 
 def _facts(pair: Pair) -> list[str]:
-    """Name and hashes. No modification times: DVC links the same files anew, and the run must go on."""
+    """Name and hashes. No modification times: DVC may link the same files again during an unfinished run."""
     return [pair.name, sha256(pair.lr), sha256(_reference(pair))]
 
 
@@ -118,7 +119,7 @@ def _write(pairs: Sequence[Sequence[Pair]], scales: Sequence[int], data: Path) -
 
 
 def _decoded(pairs: Sequence[Pair]) -> Iterator[tuple[Image, Image]]:
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         for first in range(0, len(pairs), DECODED_AHEAD):
             some = pairs[first : first + DECODED_AHEAD]
             lows = pool.map(lambda pair: read_rgb(pair.lr), some)
@@ -127,7 +128,7 @@ def _decoded(pairs: Sequence[Pair]) -> Iterator[tuple[Image, Image]]:
 
 
 def _scale(pair: Pair, low: Image, high: Image, scales: Sequence[int]) -> int:
-    """How many times as high and wide `high` is. InputError where that is none of `scales`."""
+    """How many times as high and wide `high` is as `low`. InputError: it is none of `scales`."""
     for scale in scales:
         if tuple(scale * length for length in low.shape[:2]) == high.shape[:2]:
             return scale

@@ -1,16 +1,16 @@
-"""bfloat16 where it does no harm: in the blocks. The picture enters, adds up and leaves in float32."""
+"""bfloat16 inside the residual blocks; the first and last convolution and the residual sums stay float32."""
 
 import torch
 from torch import Tensor, nn
 
 
 def keep_float32(layer: nn.Module) -> None:
-    """Let `layer` compute in float32 inside autocast.
+    """Make `layer` compute in float32 inside autocast.
 
-    `head` begins the residual trunk, so all sums of the trunk are float32 then; `tail` gives the picture,
-    which bfloat16's 8 bits would round to whole grey levels.
+    The trunk adds to the output of `head`, so with `head` in float32 all residual sums are float32. `tail`
+    makes the picture, which the 8 significant bits of bfloat16 would round to whole grey levels.
     """
-    inner = layer.forward
+    inner = layer.forward  # replaced on the object, not in a wrapper: names of weights stay the same
 
     def forward(x: Tensor) -> Tensor:
         with torch.autocast(x.device.type, enabled=False):

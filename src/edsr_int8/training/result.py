@@ -1,4 +1,4 @@
-"""What a finished training leaves: two checkpoints in the publisher's layout, and two curves."""
+"""The files of a finished training: two checkpoints in the publisher's layout, and two curves."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from edsr_int8.training.state import State, Weights
 def write_result(state: State, training: Training, out: Path) -> None:
     """Write out/{weights.pt,last.pt,loss.csv,validation.csv}: the best average, the last one, the curves.
 
-    A curve is a file of its own, since DVC plots one column of a file.
+    Each curve has a file of its own, since DVC plots one column of a file.
     """
     with full_disk_explained(out), atomic_folder(out) as folder:
         for weights, name in ((state.best, "weights.pt"), (state.average, "last.pt")):

@@ -1,4 +1,4 @@
-"""A full disk, said in one line."""
+"""A full disk, told in one line."""
 
 import contextlib
 import errno
@@ -11,7 +11,7 @@ from edsr_int8.errors import InputError
 
 @contextlib.contextmanager
 def full_disk_explained(path: Path) -> Iterator[None]:
-    """Turn "no space" or "quota exceeded" from the block, which writes `path`, into an InputError."""
+    """Around a block that writes `path`: turn "no space" and "quota exceeded" into an InputError."""
     try:
         yield
     except OSError as error:

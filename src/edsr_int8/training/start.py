@@ -1,4 +1,4 @@
-"""The weights that a training begins from."""
+"""The weights that a training starts from."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,8 +18,8 @@ TRUNK = ("head.", "body.", "body_end.")
 def start_from(training: Training, branches: Branches) -> None:
     """Load the tensors of checkpoint `training.start` that fit in name and shape; the others stay random.
 
-    So x3 and x4 begin from x2's trunk, as in EDSR-PyTorch (src/model/edsr.py, load_state_dict). InputError
-    where the trunk does not fit.
+    So x3 and x4 start from the trunk of x2, as in EDSR-PyTorch (src/model/edsr.py, load_state_dict).
+    InputError: the trunk does not fit.
     """
     path = Path(training.start)
     foreign = read_state_dict(path)

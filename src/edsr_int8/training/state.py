@@ -1,4 +1,4 @@
-"""All that the next step of an unfinished training depends on, in one file written whole or not at all."""
+"""All that the next step of an unfinished training depends on, in one file that is never half written."""
 
 import io
 from dataclasses import dataclass, field
@@ -20,14 +20,14 @@ class TrainingPoint:
     """One validation: a point of the training curve."""
 
     step: int
-    loss: float  # mean since the point before, grey levels
+    loss: float  # mean since the previous point, grey levels
     learning_rate: float
     val_psnr_db: float
 
 
 @dataclass
 class State:
-    """After `step` steps. Crops follow from (seed, step), and nothing else is drawn: no generator to keep."""
+    """After `step` steps. No random generator is kept: (seed, step) decide the crops, all that is random."""
 
     step: int
     weights: Weights
@@ -41,21 +41,21 @@ class State:
 
 
 def save(state: State, run: Any, path: Path) -> None:
-    """Write the state of `run`, which says in plain values what is trained on what."""
+    """Write the state of `run`: plain values that say what is trained, and on which images."""
     curve = [(p.step, p.loss, p.learning_rate, p.val_psnr_db) for p in state.curve]
-    buffer = io.BytesIO()  # torch's own file writer hides why it failed
+    buffer = io.BytesIO()  # torch's own file writer does not tell a full disk from other failures
     torch.save({"run": run, "state": vars(state) | {"curve": curve}}, buffer)
     with full_disk_explained(path), atomic(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
 
 def load(run: Any, path: Path) -> State | None:
-    """What `run` left at `path`; None where nothing is, or what another run left: that starts afresh."""
+    """The state of `run` at `path`; None if there is none, or that of another run. InputError: damaged."""
     if not path.exists():
         return None
     try:
         kept = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception:  # damaged bytes reach any corner of the reader
+    except Exception:  # damaged bytes can make torch raise anything
         raise InputError(f"{path}: a damaged checkpoint; delete it to train from the start") from None
     if not isinstance(kept, dict) or kept.get("run") != run:
         return None

@@ -1,4 +1,4 @@
-"""How good a network is on held-out pairs."""
+"""PSNR on pairs that are not trained on."""
 
 import math
 
@@ -17,7 +17,7 @@ PROTOCOL = PROTOCOLS["basicsr"]  # every scale has it
 
 
 def check_sizes(pixels: Pixels) -> None:
-    """InputError names the first image of which the protocol leaves nothing."""
+    """InputError: an image is so small that the protocol leaves no pixel of it to score."""
     for place in pixels.places():
         shave = PROTOCOL.shave(place.scale)
         if min(place.height, place.width) * place.scale <= 2 * shave:
@@ -29,7 +29,7 @@ def check_sizes(pixels: Pixels) -> None:
 
 @torch.inference_mode()
 def validate(branches: Branches, pixels: Pixels, device: str) -> float:
-    """Mean PSNR in dB over the pairs by PROTOCOL; NaN where an output is no number."""
+    """Mean PSNR in dB over the pairs, by PROTOCOL; NaN if an output is infinite or NaN."""
     scores = []
     for place in pixels.places():
         low, high = pixels.images(place)
@@ -42,5 +42,5 @@ def validate(branches: Branches, pixels: Pixels, device: str) -> float:
 
 
 def to_tensor(images: Image, device: str) -> Tensor:
-    """uint8 NHWC -> float32 NCHW, channels last in memory: the faster order for convolutions."""
+    """uint8 NHWC -> float32 NCHW; memory stays channels last, the faster order for convolutions."""
     return torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float()
