@@ -1,3 +1,4 @@
+import os
 import re
 from datetime import date
 from pathlib import Path
@@ -12,6 +13,7 @@ from edsr_int8.pipeline.rows import Params
 from edsr_int8.quantization.recipe import Finetune, Override, Statistics
 
 INTEGER = {"runtime": "integer", "threads": 0, "memory_budget_mb": 1}
+HOME = os.path.expanduser("~")
 PRESET = Path(__file__).resolve().parents[2] / "presets" / "sample.yaml"
 
 
@@ -69,6 +71,16 @@ def test_values_arrive_typed(tmp_path: Path) -> None:
         ("models.edsr_x2_sample.shape", "fixed", ["shape: expected native or [height, width]", "'fixed'"]),
         ("models.edsr_x2_sample.weights", 3, ["weights", "text", "quotes"]),
         ("models.edsr_x2_sample.weights", date(2001, 1, 1), ["weights", "the date 2001-01-01", "quotes"]),
+        (
+            "datasets.sample_x2.path",
+            "~/photos",
+            ["datasets.sample_x2.path", "~/photos", f"write {HOME}/photos"],
+        ),
+        (
+            "models.edsr_x2_sample.weights",
+            "~/x2.pt",
+            ["models.edsr_x2_sample.weights", f"write {HOME}/x2.pt"],
+        ),
         ("precisions.int8.percentile", 101, ["precisions.int8.percentile", "from 50 to 100"]),
         ("precisions.int8.percentile", "99,9", ["precisions.int8.percentile", "a number"]),
         ("precisions.int8.gptq", 1, ["precisions.int8.gptq", "true or false"]),

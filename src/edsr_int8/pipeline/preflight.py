@@ -9,7 +9,7 @@ from edsr_int8.data.pairs.patterns import find_files
 from edsr_int8.data.pairs.row import DatasetRow
 from edsr_int8.errors import InputError
 from edsr_int8.pipeline import layout
-from edsr_int8.pipeline.rows import Params
+from edsr_int8.pipeline.rows import Params, named_paths
 
 WIDE = 256  # features of those networks that are trained with res_scale 0.1 (Lim et al. 2017, table 1)
 PNG_RATIO = 2  # bytes of a photograph's pixels over those of its PNG: DIV2K's are 1.9
@@ -42,13 +42,6 @@ def plan(params: Params, root: Path) -> Plan:
     return Plan(tuple(problems), tuple(warnings), fetch_bytes, unknown, disk_bytes, free_bytes)
 
 
-def _paths(params: Params) -> list[tuple[str, str]]:
-    """Every path that a row names, with the key that names it."""
-    weights = [(f"models.{key}.weights", row.weights) for key, row in params.models.items()]
-    weights += [(f"training.{key}.start", row.start) for key, row in params.training.items()]
-    return weights + [(f"datasets.{key}.path", row.path) for key, row in params.datasets.items()]
-
-
 def _produced(params: Params) -> list[Path]:
     """Folders that stages fill: what lies in them need not be there yet."""
     folders = [layout.SAMPLE]
@@ -59,7 +52,7 @@ def _produced(params: Params) -> list[Path]:
 def _missing(params: Params, root: Path) -> list[str]:
     produced = _produced(params)
     missing = []
-    for key, name in _paths(params):
+    for key, name in named_paths(params):
         path = Path(name)
         if not (root / path).exists() and not any(_overlap(path, folder) for folder in produced):
             missing.append(
@@ -79,7 +72,7 @@ def _warnings(params: Params, root: Path) -> list[str]:
 
 
 def _path_warnings(params: Params) -> list[str]:
-    outside = [(key, name) for key, name in _paths(params) if ".." in Path(name).parts]
+    outside = [(key, name) for key, name in named_paths(params) if ".." in Path(name).parts]
     return [
         f"params.yaml: {key}: {name} is relative and leaves the repository: queued experiments run in a copy "
         "of the repository and need an absolute path"

@@ -87,3 +87,10 @@ def row(section: Mapping[str, Any], key: str, name: str) -> Any:
     if key not in section:
         raise InputError(f"params.yaml: {name} has no row {key!r}; it has {', '.join(section) or 'none'}")
     return section[key]
+
+
+def named_paths(params: Params) -> list[tuple[str, str]]:
+    """Every path that a row names and DVC looks for, after the key that names it."""
+    paths = [(f"models.{key}.weights", model.weights) for key, model in params.models.items()]
+    paths += [(f"training.{key}.start", training.start) for key, training in params.training.items()]
+    return paths + [(f"datasets.{key}.path", dataset.path) for key, dataset in params.datasets.items()]

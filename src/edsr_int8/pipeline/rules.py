@@ -1,5 +1,6 @@
 """What the rows of params.yaml must satisfy beyond their types: each in itself, and among each other."""
 
+import os
 import re
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from edsr_int8.pipeline.rows import (
     Fid,
     Model,
     Params,
+    named_paths,
 )
 from edsr_int8.quantization.recipe import Override, RangeEstimator, Recipe
 from edsr_int8.targets.row import TargetRow, check_row
@@ -30,6 +32,7 @@ def check_rows(params: Params, tree: Mapping[str, Any]) -> None:
     """
     _check_reserved_names(params)
     _check_reference_rows(params)
+    _check_paths(params)
     for key, download in params.downloads.items():
         _check_digest(download.sha256, f"downloads.{key}")
     if params.fid:
@@ -65,6 +68,12 @@ def _check_reference_rows(params: Params) -> None:
         raise InputError(f"targets: needs the row {REFERENCE_TARGET} with runtime: {REFERENCE_TARGET}")
     if not params.models:
         raise InputError("models: has no row; nothing to build")
+
+
+def _check_paths(params: Params) -> None:
+    for key, path in named_paths(params):
+        if (full := os.path.expanduser(path)) != path:
+            raise InputError(f"{key}: DVC does not know that ~ in {path} is your home; write {full}")
 
 
 def _check_digest(sha256: str, where: str) -> None:
