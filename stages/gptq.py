@@ -1,15 +1,21 @@
-"""build/rounded/<model>.npz: the weights on their int8 grids, for the precision rows that ask for no more."""
+"""build/gptq/<model>.npz: weights rounded by GPTQ once, for all precision rows that learn nothing else."""
 
 from edsr_int8.pipeline import layout
+from edsr_int8.pipeline.needs import skip_unneeded
 from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
-from edsr_int8.quantization.algorithms.gptq import round_for_all
+from edsr_int8.pipeline.torch_threads import set_torch_threads
 
 
 def gptq(_: Params, model: str) -> None:
+    out = layout.gptq(model)
+    if skip_unneeded("gptq", out):
+        return
+    from edsr_int8.quantization.algorithms.gptq import round_for_all  # torch: only where it is needed
+
+    set_torch_threads()
     images = sorted((layout.images(model) / "calibration").rglob("*.png"))
-    graph = layout.export(model) / "float.onnx"
-    round_for_all(graph, layout.histograms(model), images, layout.gptq(model))
+    round_for_all(layout.export(model) / "float.onnx", layout.histograms(model), images, out)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,19 @@
 """The float graph over the calibration images -> build/histograms/<model>.npz, of every activation."""
 
 from edsr_int8.pipeline import layout
+from edsr_int8.pipeline.needs import skip_unneeded
 from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
-from edsr_int8.quantization.calibration.observe import observe as observe_images
 
 
 def observe(_: Params, model: str) -> None:
+    out = layout.histograms(model)
+    if skip_unneeded("observe", out):
+        return
+    from edsr_int8.quantization.calibration.observe import observe as observe_images  # onnxruntime
+
     images = sorted((layout.images(model) / "calibration").rglob("*.png"))
-    observe_images(layout.export(model) / "float.onnx", images, layout.histograms(model))
+    observe_images(layout.export(model) / "float.onnx", images, out)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,23 @@
 """build/sensitivity/<model>.csv: where the int8 loss comes from, tensor by tensor and layer by layer."""
 
 from edsr_int8.pipeline import layout
+from edsr_int8.pipeline.needs import skip_unneeded
 from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
-from edsr_int8.quantization.analysis.losses import write_losses
-from edsr_int8.quantization.analysis.sensitivity import measure_losses
+from edsr_int8.pipeline.torch_threads import set_torch_threads
 
 
 def sensitivity(_: Params, model: str) -> None:
+    out = layout.sensitivity(model)
+    if skip_unneeded("sensitivity", out):
+        return
+    from edsr_int8.quantization.analysis.losses import write_losses
+    from edsr_int8.quantization.analysis.sensitivity import measure_losses  # torch: only where it is needed
+
+    set_torch_threads()
     images = sorted((layout.images(model) / "calibration").rglob("*.png"))
     losses = measure_losses(layout.export(model) / "float.onnx", layout.histograms(model), images)
-    write_losses(layout.sensitivity(model), losses)
+    write_losses(out, losses)
 
 
 if __name__ == "__main__":

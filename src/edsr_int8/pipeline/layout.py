@@ -16,7 +16,7 @@ RESERVED_MODELS = (
     *("sample", "scores", "sensitivity", "timings", "training", "training_images"),
 )
 RESERVED_PRECISIONS = ("checkpoint", "export", "images")
-RESERVED_TARGETS = ("finetune",)
+RESERVED_TARGETS = ("finetune", "needs")
 RESERVED = {"models": RESERVED_MODELS, "precisions": RESERVED_PRECISIONS, "targets": RESERVED_TARGETS}
 
 
@@ -130,6 +130,11 @@ def probe(target: str) -> Path:
 def code(stage: str) -> Path:
     """Every file of the repository that the stage's script may run, and its hash."""
     return BUILD / "probe" / "code" / f"{stage}.json"
+
+
+def needs() -> Path:
+    """Which of the stages that serve all precisions a row needs."""
+    return BUILD / "probe" / "needs.json"
 
 
 def fid_probe() -> Path:

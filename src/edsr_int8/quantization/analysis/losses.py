@@ -45,6 +45,7 @@ def write_losses(path: Path, losses: Iterable[Loss]) -> None:
 
 
 def read_losses(path: Path) -> list[Loss]:
+    """Read what `write_losses` wrote; nothing where the file is empty, because no recipe needs losses."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return [

@@ -1,0 +1,28 @@
+"""The stages that serve all rows of `precisions` at once: observe, gptq and sensitivity. Are they needed?
+
+`probe` writes the answer down, so that these stages depend on it and not on every row.
+"""
+
+from pathlib import Path
+
+from edsr_int8.files import read_json, write_text
+from edsr_int8.pipeline import layout
+from edsr_int8.pipeline.rows import Params
+
+
+def needed_stages(params: Params) -> dict[str, bool]:
+    """Stage -> whether a row needs what it makes."""
+    recipes = params.precisions.values()
+    return {
+        "observe": any(recipe.needs_histograms for recipe in recipes),
+        "gptq": any(recipe.needs_gptq_weights for recipe in recipes),
+        "sensitivity": any(recipe.needs_sensitivity for recipe in recipes),
+    }
+
+
+def skip_unneeded(stage: str, out: Path) -> bool:
+    """Write `out` as an empty file where no row needs `stage`, which its readers understand; whether it did."""
+    if read_json(layout.needs())[stage]:
+        return False
+    write_text(out, "")
+    return True
