@@ -1,4 +1,4 @@
-"""What DVC cannot see by itself -> build/probe: runtimes that are here, each stage's code, FID's weights."""
+"""What DVC cannot see by itself -> build/probe: which runtimes are here, which code and stages are needed."""
 
 import sys
 from dataclasses import asdict
@@ -9,6 +9,7 @@ from edsr_int8.files import write_json
 from edsr_int8.metrics.fid.weights import find_weights
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.code_hashes import code
+from edsr_int8.pipeline.needs import needed_stages
 from edsr_int8.pipeline.open_target import open_row
 from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
@@ -19,17 +20,27 @@ def probe(params: Params) -> None:
         write_json(layout.probe(name), open_row(params, name).probe())
     for script in sorted(Path("stages").glob("*.py")):
         write_json(layout.code(script.stem), code(script, Path()))
+    write_json(layout.needs(), needed_stages(params))
     write_json(layout.fid_probe(), probe_fid(params))
 
 
 def probe_fid(params: Params) -> dict[str, Any] | None:
-    if params.fid is None:
+    """What the section `fid` asks for, but where to fetch it from, and whether its weights are here."""
+    fid = params.fid
+    if fid is None:
         return None
-    found, partial = asdict(params.fid), layout.partial("probe", "fid")
-    urls, weights, digest = found.pop("urls"), Path(params.fid.weights), params.fid.sha256
-    if why := find_weights(weights, urls, sha256=digest, partial=partial, mirror=params.mirror):
-        print(f"warning: fid: left out: {why}", file=sys.stderr)
-    return {**found, "here": not why}
+    why_not = find_weights(
+        Path(fid.weights),
+        fid.urls,
+        sha256=fid.sha256,
+        partial=layout.partial("probe", "fid"),
+        mirror=params.mirror,
+    )
+    if why_not:
+        print(f"warning: fid: left out: {why_not}", file=sys.stderr)
+    asked = asdict(fid)
+    del asked["urls"]
+    return {**asked, "here": not why_not}
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
 """The command line: `edsr-int8 check`, `edsr-int8 summary`, `edsr-int8 apply`."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from edsr_int8.errors import InputError
 from edsr_int8.pipeline import layout, params
-from edsr_int8.pipeline import preflight as check
+from edsr_int8.pipeline.preflight import plan
+
+READER_IS_GONE = 141  # what a shell says of a command that was ended by a closed pipe
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,7 +24,12 @@ def main(arguments: list[str] | None = None) -> int:
     _add_apply(commands)
     options = parser.parse_args(arguments)
     try:
-        return options.run(options)
+        status = options.run(options)
+        sys.stdout.flush()  # a reader that is gone shows here, and not when Python ends
+        return status
+    except BrokenPipeError:  # `| head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more
+        return READER_IS_GONE
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
     except OSError as error:
@@ -58,22 +66,32 @@ def _apply(given: argparse.Namespace) -> int:
     return 0
 
 
+def _require_repository() -> None:
+    """InputError where this folder is not the repository's: paths are relative to that."""
+    if Path("dvc.yaml").is_file():
+        return
+    above = next((folder for folder in Path.cwd().parents if (folder / "dvc.yaml").is_file()), None)
+    raise InputError(f"dvc.yaml: not in this folder; run this in {above or 'the folder of the repository'}")
+
+
 def _check(_: argparse.Namespace) -> int:
+    _require_repository()
     rows = params.load(Path("params.yaml"))
-    plan = check.plan(rows, Path())
-    for line in plan.warnings:
+    found = plan(rows, Path())
+    for line in found.warnings:
         print(f"warning: {line}", file=sys.stderr)
-    for line in plan.problems:
+    for line in found.problems:
         print(f"error: {line}", file=sys.stderr)
     print(f"{len(rows.models)} models, {len(rows.precisions)} precisions, {len(rows.targets)} targets")
-    unknown = f", and {', '.join(plan.fetch_unknown)} of unknown length" if plan.fetch_unknown else ""
-    print(f"to fetch: {plan.fetch_bytes / 1e6:.0f} MB{unknown}")
-    more = ", and what those take," if plan.fetch_unknown else ""
-    print(f"disk: about {plan.disk_bytes / 1e9:.1f} GB{more} needed, {plan.free_bytes / 1e9:.1f} GB free")
-    return 1 if plan.problems else 0
+    unknown = f", and {', '.join(found.fetch_unknown)} of unknown length" if found.fetch_unknown else ""
+    print(f"to fetch: {found.fetch_bytes / 1e6:.0f} MB{unknown}")
+    more = ", and what those take," if found.fetch_unknown else ""
+    print(f"disk: about {found.disk_bytes / 1e9:.1f} GB{more} needed, {found.free_bytes / 1e9:.1f} GB free")
+    return 1 if found.problems else 0
 
 
 def _summary(_: argparse.Namespace) -> int:
+    _require_repository()
     table = layout.RESULTS / "table.md"
     if not table.is_file():
         raise InputError(f"{table}: not found; dvc repro makes it")

@@ -250,3 +250,15 @@ def test_numbers_read_as_dvc_reads_them(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
     file.write_text(PRESET.read_text().replace("percentile: 99.999", "percentile: 9.9e1"))
     assert params.load(file).precisions["int8"].percentile == 99.0
+
+
+def test_home_is_put_in_where_dvc_does_not_watch_the_path(tmp_path: Path) -> None:
+    rows = load(
+        tmp_path,
+        ("mirror", "~/mirror"),
+        ("fid", {"weights": "~/w.pth", "sha256": "6726825d"}),
+        ("targets.card", {"runtime": "vacc", "outputs": "~/outputs"}),
+    )
+    assert rows.fid is not None
+    found = [rows.mirror, rows.fid.weights, rows.targets["card"].outputs]
+    assert found == [str(Path.home() / name) for name in ("mirror", "w.pth", "outputs")]

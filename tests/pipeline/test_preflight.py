@@ -66,3 +66,31 @@ def test_pixels_of_what_is_still_to_be_fetched_are_estimated(tmp_path: Path) -> 
     mdsr = 2 * rows.downloads["div2k_train_hr"].bytes * (3 + 1 / 4 + 1 / 9 + 1 / 16)  # three scales of it
     decoded = plan(rows, tmp_path).disk_bytes - 2 * plan(rows, tmp_path).fetch_bytes
     assert mdsr < decoded < 1.3 * mdsr  # and validation
+
+
+def test_calibration_on_what_is_evaluated_is_a_warning(tmp_path: Path) -> None:
+    rows = params.load(PRESETS / "sample.yaml")
+    assert plan(rows, tmp_path).warnings == ()
+    model = replace(rows.models["edsr_x2_sample"], calibration="sample_x2")
+    (warning,) = plan(replace(rows, models={"m": model}), tmp_path).warnings
+    assert "models.m: datasets.sample_x2 is evaluated" in warning and "calibrate on other images" in warning
+    again = rows.datasets | {"again": replace(rows.datasets["sample_x2"], limit=3)}
+    renamed = replace(rows, models={"m": replace(model, calibration="again")}, datasets=again)
+    (warning,) = plan(renamed, tmp_path).warnings
+    assert "datasets.sample_x2 is evaluated and shares its images with datasets.again" in warning
+
+
+def test_a_tree_without_git_is_a_problem_with_its_way_out(tmp_path: Path) -> None:
+    rows = replace(params.load(PRESETS / "sample.yaml"), models={})
+    (problem,) = plan(rows, tmp_path).problems
+    assert "not in a git repository" in problem and "git init" in problem and "core.no_scm" in problem
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc" / "config.local").write_text("[core]\n    no_scm = true\n")
+    assert plan(rows, tmp_path).problems == ()
+
+
+def test_a_copy_inside_a_git_repository_is_no_problem(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    rows = replace(params.load(PRESETS / "sample.yaml"), models={})
+    (tmp_path / "inside").mkdir()
+    assert plan(rows, tmp_path / "inside").problems == ()

@@ -21,7 +21,7 @@ def needed_stages(params: Params) -> dict[str, bool]:
 
 
 def skip_unneeded(stage: str, out: Path) -> bool:
-    """Write `out` as an empty file where no row needs `stage`, which its readers understand; whether it did."""
+    """Whether no row needs `stage`; then `out` is written as an empty file, which its readers understand."""
     if read_json(layout.needs())[stage]:
         return False
     write_text(out, "")

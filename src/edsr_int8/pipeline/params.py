@@ -2,6 +2,8 @@
 
 import json
 import re
+from dataclasses import replace
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,14 @@ def load(path: Path) -> Params:
         check_rows(params, tree)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    return params
+    return _with_home(params)
+
+
+def _with_home(params: Params) -> Params:
+    """`~` as the home folder, in the paths that DVC does not watch."""
+    targets = {key: replace(row, outputs=expanduser(row.outputs)) for key, row in params.targets.items()}
+    fid = params.fid and replace(params.fid, weights=expanduser(params.fid.weights))
+    return replace(params, targets=targets, mirror=expanduser(params.mirror), fid=fid)
 
 
 def parse(tree: Any) -> Params:

@@ -1,18 +1,16 @@
 """What a run would need, said before anything runs: files that must be there, bytes to fetch, disk."""
 
+import configparser
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from edsr_int8.data.images import image_shape
-from edsr_int8.data.pairs.patterns import find_files
 from edsr_int8.data.pairs.row import DatasetRow
-from edsr_int8.errors import InputError
 from edsr_int8.pipeline import layout
+from edsr_int8.pipeline.disk_estimate import disk_bytes
 from edsr_int8.pipeline.rows import Params, named_paths
 
 WIDE = 256  # features of those networks that are trained with res_scale 0.1 (Lim et al. 2017, table 1)
-PNG_RATIO = 2  # bytes of a photograph's pixels over those of its PNG: DIV2K's are 1.9
 
 
 @dataclass(frozen=True)
@@ -21,8 +19,7 @@ class Plan:
     warnings: tuple[str, ...]
     fetch_bytes: int  # still to download, of the rows that state their bytes
     fetch_unknown: tuple[str, ...]  # rows to download whose bytes are not stated
-    # Rough: archives beside their unpacked images, every build's output images, what training decodes.
-    disk_bytes: int
+    disk_bytes: int  # needed, roughly
     free_bytes: int
 
 
@@ -30,16 +27,43 @@ def plan(params: Params, root: Path) -> Plan:
     """Look at the rows and the disk below `root`; decode no image and fetch nothing."""
     wanted = {key: row for key, row in params.downloads.items() if not (root / layout.fetched(key)).exists()}
     fetch_bytes = sum(row.bytes for row in wanted.values())
-    disk_bytes = 2 * fetch_bytes + _output_bytes(params, root) + _decoded_bytes(params, root)
+    needed_bytes = disk_bytes(params, root, fetch_bytes)
     free_bytes = shutil.disk_usage(root).free
-    problems = _missing(params, root)
-    warnings = _warnings(params, root)
-    if disk_bytes > free_bytes:
-        problems.append(
-            f"disk: needs about {disk_bytes / 1e9:.1f} GB, {free_bytes / 1e9:.1f} GB are free; make room"
-        )
-    unknown = tuple(key for key, row in wanted.items() if not row.bytes)
-    return Plan(tuple(problems), tuple(warnings), fetch_bytes, unknown, disk_bytes, free_bytes)
+    return Plan(
+        problems=(*_missing_git(root), *_missing_files(params, root), *_full_disk(needed_bytes, free_bytes)),
+        warnings=(
+            *_path_warnings(params),
+            *_missing_outputs(params, root),
+            *_res_scale_warnings(params),
+            *_calibration_warnings(params),
+            *_fid_warnings(params, root),
+        ),
+        fetch_bytes=fetch_bytes,
+        fetch_unknown=tuple(key for key, row in wanted.items() if not row.bytes),
+        disk_bytes=needed_bytes,
+        free_bytes=free_bytes,
+    )
+
+
+def _missing_git(root: Path) -> list[str]:
+    """DVC stops without a git repository unless it is told not to look for one."""
+    folder = root.resolve()
+    if any((above / ".git").exists() for above in (folder, *folder.parents)):
+        return []
+    settings = configparser.ConfigParser()
+    settings.read([folder / ".dvc/config", folder / ".dvc/config.local"])
+    if settings.getboolean("core", "no_scm", fallback=False):
+        return []
+    return [
+        f"{folder}: not in a git repository, which DVC needs: git init && git add . && git commit -m start; "
+        "or, to run without experiments, dvc config --local core.no_scm true"
+    ]
+
+
+def _full_disk(needed_bytes: int, free_bytes: int) -> list[str]:
+    if needed_bytes <= free_bytes:
+        return []
+    return [f"disk: needs about {needed_bytes / 1e9:.1f} GB, {free_bytes / 1e9:.1f} GB are free; make room"]
 
 
 def _produced(params: Params) -> list[Path]:
@@ -49,7 +73,7 @@ def _produced(params: Params) -> list[Path]:
     return folders + [layout.training(key) for key in params.training]
 
 
-def _missing(params: Params, root: Path) -> list[str]:
+def _missing_files(params: Params, root: Path) -> list[str]:
     produced = _produced(params)
     missing = []
     for key, name in named_paths(params):
@@ -66,11 +90,6 @@ def _overlap(path: Path, folder: Path) -> bool:
     return path.is_relative_to(folder) or folder.is_relative_to(path)
 
 
-def _warnings(params: Params, root: Path) -> list[str]:
-    found = [*_path_warnings(params), *_missing_outputs(params, root)]
-    return [*found, *_res_scale_warnings(params), *_fid_warnings(params, root)]
-
-
 def _path_warnings(params: Params) -> list[str]:
     outside = [(key, name) for key, name in named_paths(params) if ".." in Path(name).parts]
     return [
@@ -81,7 +100,7 @@ def _path_warnings(params: Params) -> list[str]:
 
 
 def _missing_outputs(params: Params, root: Path) -> list[str]:
-    """Rows of the vendor's card whose outputs are still to be copied back: the rest of the run goes on."""
+    """Rows of the accelerator whose outputs are still to be copied back: the rest of the run goes on."""
     rows = {key: row.outputs for key, row in params.targets.items() if row.runtime == "vacc" and row.outputs}
     return [
         f"params.yaml: targets.{key}.outputs: {name} is not there yet: its rows will be unavailable"
@@ -100,56 +119,24 @@ def _res_scale_warnings(params: Params) -> list[str]:
     ]
 
 
+def _calibration_warnings(params: Params) -> list[str]:
+    """Ranges that are chosen on the images that are scored flatter the score."""
+    return [
+        f"params.yaml: models.{key}: datasets.{name} is evaluated and shares its images with "
+        f"datasets.{model.calibration}, which it is calibrated on; calibrate on other images"
+        for key, model in params.models.items()
+        for name in model.evaluation
+        if _files(params.datasets[name]) & _files(params.datasets[model.calibration])
+    ]
+
+
+def _files(row: DatasetRow) -> set[tuple[Path, str]]:
+    """The patterns that a data set finds its images by."""
+    return {(Path(row.path), pattern) for pattern in (row.hr, row.lr) if pattern}
+
+
 def _fid_warnings(params: Params, root: Path) -> list[str]:
     fid = params.fid
     if fid is None or fid.urls or params.mirror or (root / fid.weights).exists():
         return []
     return [f"params.yaml: fid.weights: {fid.weights} is not there, and no urls: FID will be left out"]
-
-
-def _output_bytes(params: Params, root: Path) -> int:
-    """Output images weigh about what their references do: once a model, precision and target."""
-    builds = len(params.precisions) * len(params.targets)
-    uses = [name for model in params.models.values() for name in model.evaluation]
-    return builds * sum(_reference_bytes(params, name, root) for name in uses)
-
-
-def _reference_bytes(params: Params, name: str, root: Path) -> int:
-    return sum(file.stat().st_size for file in _references(params.datasets[name], root))
-
-
-def _references(row: DatasetRow, root: Path) -> list[Path]:
-    """Those that are there already."""
-    found = find_files(root / row.path, row.hr) if row.hr else []
-    return found[: row.limit or None]
-
-
-def _decoded_bytes(params: Params, root: Path) -> int:
-    """Of the unfinished training row that decodes most: the pixels of a row go when it ends."""
-    rows = [row for key, row in params.training.items() if not (root / layout.training(key)).exists()]
-    uses = [[*set(row.datasets), *set(row.validation)] for row in rows]  # each kind in a store of its own
-    return max((sum(_pixel_bytes(params, name, root) for name in names) for names in uses), default=0)
-
-
-def _pixel_bytes(params: Params, name: str, root: Path) -> int:
-    """Of a data set's references, three bytes each, and of the images made smaller that go with them.
-
-    Of references still to be fetched, whatever `limit` says: all that their archive holds.
-    """
-    row = params.datasets[name]
-    pixels = sum(row.copies * 3 * _area(file) for file in _references(row, root))
-    archives = [params.downloads[key].bytes for key in params.downloads if _lies_in(row, layout.fetched(key))]
-    return int((pixels or PNG_RATIO * sum(archives)) * (1 + 1 / row.scale**2))
-
-
-def _lies_in(row: DatasetRow, folder: Path) -> bool:
-    return Path(row.path, row.hr).is_relative_to(folder)
-
-
-def _area(file: Path) -> int:
-    """0 where it is no image: the stage that reads it says so."""
-    try:
-        height, width = image_shape(file)
-    except InputError:
-        return 0
-    return height * width

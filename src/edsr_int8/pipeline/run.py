@@ -1,17 +1,17 @@
-"""What every stage script shares: the rows of params.yaml, and errors in one line."""
+"""How a stage script runs: with the rows of params.yaml, and with errors in one line."""
 
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from edsr_int8.errors import InputError
-from edsr_int8.pipeline import params
+from edsr_int8.pipeline.params import load
 
 
 def run(stage: Callable[..., None]) -> None:
     """Call `stage(params, *arguments)`; what the user can put right ends in one line and exit status 1."""
     try:
-        stage(params.load(Path("params.yaml")), *sys.argv[1:])
+        stage(load(Path("params.yaml")), *sys.argv[1:])
     except InputError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
