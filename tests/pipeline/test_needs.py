@@ -15,6 +15,7 @@ from edsr_int8.pipeline.rows import Params
 from edsr_int8.quantization.analysis.losses import read_losses
 from edsr_int8.quantization.calibration.histogram import load
 from edsr_int8.quantization.recipe import Finetune, Override, Recipe
+from edsr_int8.report.analysis import read_analysis
 
 ROOT = Path(__file__).resolve().parents[2]
 STRICT = Recipe("int8", "percentile", 99.99)
