@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-from edsr_int8.report.page.analysis import read_analysis
 from stages.gptq import gptq
 from stages.observe import observe
 from stages.sensitivity import sensitivity
