@@ -83,13 +83,8 @@ def save(path: Path, histograms: Mapping[str, Histogram], *, weights_sha256: str
 
 
 def load(path: Path, *, weights_sha256: str | None = None) -> dict[str, Histogram]:
-    """Read what `save` wrote; no histograms where the file is empty, because no recipe needs them.
-
-    InputError where it cannot be read or belongs to other weights than stated.
-    """
+    """Read what `save` wrote. InputError where it cannot be read or belongs to other weights than stated."""
     try:
-        if not path.stat().st_size:
-            return {}
         with np.load(path, allow_pickle=False) as file:
             names, bins, codes, counts, ends = (
                 file[key] for key in ("tensors", "bins", "codes", "counts", "ends")
