@@ -1,4 +1,4 @@
-"""The card preset on tiny images and networks: the same rows and names, made files on a local server."""
+"""The preset `card` on tiny images and networks: the same rows and names, made-up files on a local server."""
 
 import hashlib
 import io
@@ -25,7 +25,7 @@ Tree = dict[str, Any]
 
 
 def standin(models: Iterable[str]) -> Tree:
-    """The preset with these of its models alone, and what they need, as small as it gets."""
+    """The preset with only these models and what they need, as small as it gets."""
     tree = YAML(typ="safe").load(PRESET.read_text(encoding="utf-8"))
     keep(tree, "models", models)
     rows = tree["models"].values()
@@ -54,7 +54,7 @@ def keep(tree: Tree, section: str, names: Iterable[str]) -> None:
 
 
 def bodies(tree: Tree) -> dict[str, bytes]:
-    """What every download row brings."""
+    """The content of every row of downloads."""
     held = {
         "div2k_valid_hr": zipped(pictures("DIV2K_valid_HR/{}.png", ("0801", "0802"))),
         **{f"div2k_valid_lr_x{s}": div2k_lr("valid", ("0801", "0802"), s) for s in (2, 3, 4)},
@@ -65,13 +65,13 @@ def bodies(tree: Tree) -> dict[str, bytes]:
 
 
 def div2k_lr(part: str, names: Iterable[str], scale: int, *, made_at: int = 0) -> bytes:
-    """An archive of DIV2K's reduced images; `made_at` another scale than it says is a mistake."""
+    """An archive of DIV2K's reduced images; with `made_at`, by mistake, of another scale than it says."""
     path = f"DIV2K_{part}_LR_bicubic/X{scale}/{{}}x{scale}.png"
     return zipped(pictures(path, names, scale=made_at or scale))
 
 
 def pictures(path: str, names: Iterable[str], *, scale: int = 1, shift: int = 0) -> dict[str, bytes]:
-    """PNG files at `path`, each with its name filled in: coarse fields of colour, one a name."""
+    """PNG files at `path`, each with its name filled in: coarse fields of colour, another for each name."""
     files = {}
     for name in names:
         coarse = np.random.default_rng(int(name)).integers(0, 256, (6, 6, 3)).astype(np.uint8)
@@ -88,7 +88,7 @@ OTHER_TEST_SEQUENCES = (
 
 
 def gopro() -> dict[str, bytes]:
-    """All sequences of test and three of train, as GOPRO_Large names them."""
+    """All test sequences and three training sequences, as GOPRO_Large names them."""
     frames = {
         "test/GOPR0384_11_00": ("000001", "000002"),
         **{f"test/GOPR{name}": ("003011",) for name in OTHER_TEST_SEQUENCES},
@@ -113,7 +113,7 @@ def zipped(files: Mapping[str, bytes]) -> bytes:
 
 
 def checkpoint(tree: Tree, download: str) -> bytes:
-    """Of the first model whose weights the row brings; BasicSR's with the average alone."""
+    """The checkpoint of the first model that uses the row; BasicSR's holds only the averaged weights."""
     row = next(row for row in tree["models"].values() if f"/{download}/" in row["weights"])
     fields = ("network", "features", "blocks", "scale", "res_scale", "upsampler")
     state = foreign_state(row["source"], Description(*(row[field] for field in fields)), seed=0)
@@ -123,9 +123,9 @@ def checkpoint(tree: Tree, download: str) -> bytes:
 
 
 def publish(tree: Tree, download: str, body: bytes, files: dict[str, Served], host: str) -> None:
-    """Put `body` where the row's addresses lead, now on `host`, and its hash into the row.
+    """Serve `body` at the row's addresses, now on `host`, and write its hash into the row.
 
-    Google Drive's files lie in host/mirror instead. A publisher's 8 digits stay 8 digits.
+    Files of Google Drive are served from host/mirror instead. A hash of 8 digits stays one of 8 digits.
     """
     row = tree["downloads"][download]
     digest = hashlib.sha256(body).hexdigest()

@@ -1,4 +1,4 @@
-"""A network small enough to compute in a test; its sums are exact, so all runtimes must agree to the bit."""
+"""A network small enough to compute in a test. Its sums are exact, so all runtimes give the same bits."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ class Tiny:
     weights: tuple[np.ndarray, ...]
 
     def expected(self, image: np.ndarray) -> np.ndarray:
-        """What torch makes of a uint8 NCHW image, in float64."""
+        """The output for a uint8 NCHW image, computed by torch in float64."""
         first, second = (torch.from_numpy(w).double() for w in self.weights)
         x = functional.conv2d(torch.from_numpy(image).double(), first, padding=1).relu()
         x = functional.pixel_shuffle(functional.conv2d(x, second, padding=1), 2) / 4096
@@ -75,7 +75,7 @@ def save(
 
 
 def write_float(path: Path, *, scale: int) -> None:
-    """A float graph of grey levels, `image` to `output`: the mean taken off, one convolution, a shuffle."""
+    """A float graph of grey levels, `image` to `output`: mean subtracted, one convolution, PixelShuffle."""
     weight = np.random.default_rng(0).normal(0, 0.1, (3 * scale**2, 3, 3, 3)).astype(np.float32)
     constants = {"mean": np.full((1, 3, 1, 1), 110, np.float32), "weight": weight}
     nodes = [
@@ -100,7 +100,7 @@ def write_foreign(path: Path) -> None:
 
 
 def photograph(height: int, width: int) -> np.ndarray:
-    """uint8 HWC RGB: waves with noise, so that no two places look alike."""
+    """uint8 HWC RGB: waves with noise, so that no two places are alike."""
     rows, columns = np.mgrid[:height, :width]
     waves = 120 + 90 * np.sin(rows / 7)[..., None] * np.cos(columns[..., None] / (5, 6, 7))
     noise = np.random.default_rng(height * 1000 + width).integers(-20, 21, (height, width, 3))

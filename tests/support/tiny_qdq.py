@@ -10,7 +10,7 @@ FEATURES = 16
 
 
 class Qdq:
-    """Nodes and constants under construction; tensors are known by their quantized name."""
+    """Nodes and constants of a graph being built; a tensor goes by its quantized name."""
 
     def __init__(self, seed: int) -> None:
         self.random = np.random.default_rng(seed)
@@ -27,7 +27,7 @@ class Qdq:
         return output
 
     def real(self, name: str) -> str:
-        """The tensor behind its DequantizeLinear: one for each use, as other quantizers write it."""
+        """The dequantized tensor. Each use gets its own DequantizeLinear, as other quantizers write it."""
         scale, zero = self.grids[name]
         user = f"{name}.real{len(self.nodes)}"
         inputs = [
@@ -97,7 +97,7 @@ def write_edsr(path: Path, seed: int = 0, blocks: int = 2) -> None:
 
 
 def write_block(path: Path) -> None:
-    """One residual block: its sum's first input is the image's first convolution, read by others too."""
+    """One residual block. The first term of its sum is also read by the block's convolution."""
     graph = Qdq(3)
     head = graph.conv("image", "head", 3, FEATURES, 1.313, 121)
     inner = graph.conv(head, "conv1", FEATURES, FEATURES, 1.019, 0)

@@ -1,4 +1,4 @@
-"""Every runtime at hand: the arithmetic against torch, and what it says where it cannot run."""
+"""Every installed runtime: its arithmetic against torch in float64, and what it says where it cannot run."""
 
 from pathlib import Path
 

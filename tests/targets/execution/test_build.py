@@ -1,4 +1,4 @@
-"""What is read off a graph, against arithmetic by hand."""
+"""Geometry and memory read off a graph, against arithmetic by hand."""
 
 import math
 from pathlib import Path
@@ -67,7 +67,7 @@ def test_an_operation_of_unknown_receptive_field_cannot_be_tiled(foreign: Path) 
 
 
 def write_float_edsr(path: Path, description: Description) -> None:
-    """The nodes of the network that `description` describes, with weights of zero."""
+    """The network that `description` describes, with weights of zero."""
     nodes = [helper.make_node("Cast", ["image"], ["x"], to=TensorProto.FLOAT)]
     constants: dict[str, np.ndarray] = {}
     x = "x"

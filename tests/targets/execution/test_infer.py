@@ -1,4 +1,4 @@
-"""Folders of images through a build: the pictures against torch, and what is left where it fails."""
+"""Folders of images through a build: the pictures against torch, and what is left after a failure."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_every_image_of_every_data_set_is_upscaled(
 
 @pytest.fixture
 def shapes_run(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, ...]]:
-    """Shapes of what the runtime was given."""
+    """The shapes of the images that the runtime was given."""
     seen: list[tuple[int, ...]] = []
     load: Callable[..., Runner] = ort.OnnxRuntime.load
 
@@ -103,7 +103,7 @@ def test_an_image_smaller_than_the_fixed_shape_is_named(
         infer(target(), tiny.path, datasets, tmp_path / "out", shape=(24, 20))
 
 
-def test_a_budget_below_one_tile_names_the_one_that_would_do(
+def test_a_budget_below_one_tile_names_one_that_is_enough(
     tiny: Tiny, datasets: dict[str, Path], tmp_path: Path
 ) -> None:
     with pytest.raises(

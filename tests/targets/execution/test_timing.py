@@ -1,4 +1,4 @@
-"""Timings: figures that hang together, and a peak that is the build's own."""
+"""Timings: figures that are consistent, and a peak of memory that is the build's own."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from edsr_int8.targets.row import TargetRow
 ROW = TargetRow("onnxruntime", threads=1, memory_budget_mb=1024)
 
 
-def test_figures_hang_together(tiny: Tiny) -> None:
-    ballast = np.ones(400 * 2**20, np.uint8)  # of this process: no part of the build's peak
+def test_figures_are_consistent(tiny: Tiny) -> None:
+    ballast = np.ones(400 * 2**20, np.uint8)  # in this process, so not in the build's peak
     result = measure(open_target(ROW), tiny.path, height=60, width=50, runs=3, warmup=1)
     assert result.status == "ok" and result.threads == 1 and result.runtime == "onnxruntime"
     pixels_per_ms = 4 * 60 * 50 / result.latency_ms

@@ -45,7 +45,7 @@ def test_equals_onnxruntime_to_the_bit(seed: int, tmp_path: Path) -> None:
 
 
 def test_fused_is_what_openvino_rounds(tmp_path: Path) -> None:
-    """Layer by layer: over many blocks the few other roundings grow, as in any network."""
+    """In one block: over many, the few values that round differently spread, as in any network."""
     write_block(tmp_path / "model.onnx")
     theirs = run("openvino", tmp_path / "model.onnx", image())
     fused, separate = (run("integer", tmp_path / "model.onnx", image(), rule) for rule in ("fused", ""))
@@ -55,7 +55,7 @@ def test_fused_is_what_openvino_rounds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_fused_leaves_a_sum_whose_other_term_is_read_again(seed: int, tmp_path: Path) -> None:
-    """The first block's: the long skip reads the head's output once more, so nothing may be added to it."""
+    """As in the first block: the long skip reads the head's output later, so nothing may be added to it."""
     write_edsr(tmp_path / "model.onnx", seed, blocks=3)
     theirs = run("openvino", tmp_path / "model.onnx", image())
     fused, separate = (run("integer", tmp_path / "model.onnx", image(), rule) for rule in ("fused", ""))
@@ -64,7 +64,7 @@ def test_fused_leaves_a_sum_whose_other_term_is_read_again(seed: int, tmp_path: 
 
 
 def test_fused_adds_in_place_once_and_not_by_the_order_of_the_file(tmp_path: Path) -> None:
-    """Two convolutions under one sum; then a term that a side branch reads, before or after in the file."""
+    """A sum of two convolutions; then a term that a side branch reads, earlier or later in the file."""
     graph = Qdq(1)
     first, second = (graph.conv("image", name, 3, FEATURES, 1.3, 125) for name in ("first", "second"))
     graph.add(first, second, "output", 2.4, 125)
@@ -100,7 +100,7 @@ def test_a_graph_may_read_its_output_again(tmp_path: Path) -> None:
     assert np.array_equal(ours, theirs)
 
 
-def test_fixed_point_is_a_code_off_at_most_now_and_then(tmp_path: Path) -> None:
+def test_fixed_point_differs_by_one_code_at_most_and_rarely(tmp_path: Path) -> None:
     write_block(tmp_path / "model.onnx")
     fixed, real = (run("integer", tmp_path / "model.onnx", image(), rule) for rule in ("fixed_point", ""))
     assert np.abs(fixed - real).max() <= 1
@@ -148,8 +148,8 @@ def test_an_unknown_rule_is_refused_with_those_known() -> None:
         open_target(TargetRow("integer", 1, 1024, rounding="bankers")).probe()
 
 
-def test_a_real_network_is_what_onnxruntime_makes_of_it(shared: Path, tmp_path: Path) -> None:
-    """Trained weights, calibrated ranges: so deep that any other rounding shows on most pixels."""
+def test_a_real_network_equals_onnxruntime(shared: Path, tmp_path: Path) -> None:
+    """Trained weights and calibrated ranges: deep enough for another rounding to show on most pixels."""
     description = Description("edsr", 32, 5, 2, 1.0, "direct")
     convert(shared / "weights/edsr_mobile_f32b5x2.pt", "official", description, tmp_path / "network")
     save_graph(float_graph(*load_network(tmp_path / "network")), tmp_path / "float.onnx")

@@ -1,4 +1,4 @@
-"""When there is no bundle, its folder says what to set."""
+"""Where there is no bundle, its folder says what to set."""
 
 from dataclasses import replace
 from pathlib import Path
