@@ -1,7 +1,6 @@
 """What every pass takes and returns, and its file: build/<model>/<precision>/finetune."""
 
 import dataclasses
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from edsr_int8.quantization.ir import layers as ir
 from edsr_int8.quantization.ir.grid import Grid
 from edsr_int8.quantization.ir.layers import Layer, Network
 from edsr_int8.quantization.rewrites.fold_long_skip import on_grids
+from edsr_int8.quantization.stage_output import reading
 
 NETWORK, ARRAYS = "network.json", "arrays.npz"
 KINDS = {
@@ -59,17 +59,13 @@ def save(folder: Path, state: QuantizedNetwork) -> None:
 
 def load(folder: Path, *, weights_sha256: str) -> QuantizedNetwork:
     """What `save` wrote, without the curve. InputError: damaged, or made of other weights than stated."""
-    try:
+    with reading(folder, "finetune"):
         tree = read_json(folder / NETWORK)
         with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
             layers = tuple(_layer(entry, arrays) for entry in tree["layers"])
-        network = Network(layers, tree["metadata"])
+        network = Network(layers, dict(tree["metadata"]))
         grids = {name: Grid(**entry) for name, entry in tree["grids"].items()}
         state = QuantizedNetwork(network, grids, frozenset(tree["high_precision"]))
-    except FileNotFoundError as error:
-        raise InputError(f"{error.filename}: not found; run the finetune stage first") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{folder}: not what finetune writes ({error}); run it again") from None
     if network.weights_sha256 != weights_sha256:
         raise InputError(
             f"{folder}: is of weights {network.weights_sha256:.8}, not {weights_sha256:.8}; "

@@ -1,6 +1,5 @@
 """The file of weights that GPTQ rounded: build/gptq/<model>.npz."""
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic
 from edsr_int8.quantization.ir.layers import Conv, Network
+from edsr_int8.quantization.stage_output import reading
 
 ORIGIN = "weights_sha256"  # of the checkpoint that the weights came from
 
@@ -29,14 +29,9 @@ def save_weights(path: Path, *networks: Network) -> None:
 
 def load_weights(path: Path, network: Network) -> Network:
     """`network` with the weights of `path`. InputError: damaged, another network's, or another form of it."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            origin = str(arrays[ORIGIN])
-            layers = tuple(_with_weights(x, arrays) if isinstance(x, Conv) else x for x in network.layers)
-    except FileNotFoundError:
-        raise InputError(f"{path}: not found; run the gptq stage first") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: not what gptq writes ({error}); run it again") from None
+    with reading(path, "gptq"), np.load(path, allow_pickle=False) as arrays:
+        origin = str(arrays[ORIGIN])
+        layers = tuple(_with_weights(x, arrays) if isinstance(x, Conv) else x for x in network.layers)
     if origin != network.weights_sha256:
         raise InputError(
             f"{path}: is of weights {origin:.8}, not {network.weights_sha256:.8}; run gptq again"

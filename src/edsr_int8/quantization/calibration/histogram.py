@@ -9,7 +9,6 @@ histogram is read, not when values are counted. Numbers under 1.2e-38 (no normal
 Counts are integers, so a sum of histograms is the same to the last bit in any order.
 """
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic
+from edsr_int8.quantization.stage_output import reading
 
 BINS = 1 << 16
 
@@ -84,16 +84,11 @@ def save(path: Path, histograms: Mapping[str, Histogram], *, weights_sha256: str
 
 def load(path: Path, *, weights_sha256: str | None = None) -> dict[str, Histogram]:
     """Read what `save` wrote. InputError where it cannot be read or belongs to other weights than stated."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            names, bins, codes, counts, ends = (
-                file[key] for key in ("tensors", "bins", "codes", "counts", "ends")
-            )
-            origin = str(file["weights_sha256"])
-    except FileNotFoundError:
-        raise InputError(f"{path}: not found; run the observe stage first") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: not a file of histograms; run observe again ({error})") from None
+    with reading(path, "observe"), np.load(path, allow_pickle=False) as file:
+        names, bins, codes, counts, ends = (
+            file[key] for key in ("tensors", "bins", "codes", "counts", "ends")
+        )
+        origin = str(file["weights_sha256"])
     if weights_sha256 not in (None, origin):
         raise InputError(
             f"{path}: is of weights {origin[:8]}, not {weights_sha256 or '':.8}; run observe again"
