@@ -1,18 +1,18 @@
-"""Rewrites against the graph they start from, run by ONNX's reference implementation in float64."""
+"""Folding constants, against the graph that it starts from, run by ONNX's reference implementation."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import pytest
 from onnx import ModelProto, TensorProto, numpy_helper
 from onnx.reference import ReferenceEvaluator
+from reference import by_onnxruntime, in_float32, nchw, output
 
 from edsr_int8.errors import InputError
-from edsr_int8.quantization.ir.float_onnx import float_model
-from edsr_int8.quantization.ir.layers import IMAGE, Conv, Network, Shuffle, Sum, read_network
+from edsr_int8.quantization.ir.layers import IMAGE, Add, Conv, PixelShuffle
+from edsr_int8.quantization.ir.read_onnx import read_network
 from edsr_int8.quantization.rewrites.fold import fold
 
 FLOAT64_TOLERANCE = 1e-9  # grey levels
@@ -30,54 +30,36 @@ def in_float64(model: ModelProto) -> ModelProto:
     return model
 
 
-def folded(network: Network, dtype: type) -> ModelProto:
-    layers = fold(network).layers
-    return float_model(layers, [IMAGE], [layers[-1].name], dtype=dtype)
-
-
-def nchw(image: np.ndarray, dtype: type) -> np.ndarray:
-    return np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype)
-
-
 def largest_difference(path: Path, image: np.ndarray) -> float:
     """Between the graph in `path` and its folded form, both in float64, on every pixel."""
     feed = {IMAGE: nchw(image, np.float64)}
     before = ReferenceEvaluator(in_float64(onnx.load(path))).run(None, feed)[0]
-    after = ReferenceEvaluator(folded(read_network(path), np.float64)).run(None, feed)[0]
+    after = output(fold(read_network(path)), image)
     assert before.shape == after.shape
     assert before.std() > 1e-3  # it is a picture, not zero everywhere
     return float(np.abs(before - after).max())
 
 
 @pytest.mark.parametrize("name", ["x1", "x4", "direct", "mdsr"])
-def test_folding_changes_nothing(
-    float_graphs: Callable[[str], Path], portrait: np.ndarray, name: str
-) -> None:
+def test_output_stays(float_graphs: Callable[[str], Path], portrait: np.ndarray, name: str) -> None:
     assert largest_difference(float_graphs(name), portrait[60:76, 40:53]) < FLOAT64_TOLERANCE
 
 
-def test_folding_changes_nothing_in_a_real_network(
-    real_graphs: Callable[[str], Path], portrait: np.ndarray
-) -> None:
+def test_output_of_a_real_network_stays(real_graphs: Callable[[str], Path], portrait: np.ndarray) -> None:
     assert largest_difference(real_graphs("r8f64"), portrait[60:72, 40:49]) < FLOAT64_TOLERANCE
 
 
 @pytest.mark.parametrize("name", ["x1", "x4", "direct", "mdsr"])
-def test_nothing_is_left_but_what_int8_runs(float_graphs: Callable[[str], Path], name: str) -> None:
+def test_only_layers_that_int8_runs_are_left(float_graphs: Callable[[str], Path], name: str) -> None:
     first, *rest = fold(read_network(float_graphs(name))).layers
-    assert all(isinstance(layer, Conv | Sum | Shuffle) for layer in rest)
+    assert all(isinstance(layer, Conv | Add | PixelShuffle) for layer in rest)
     assert isinstance(first, Conv) == (name == "direct")  # which has no mean, so needs no plane
 
 
-def test_folding_changes_nothing_in_float32(
-    float_graphs: Callable[[str], Path], portrait: np.ndarray
-) -> None:
-    path, feed = float_graphs("x4"), {IMAGE: nchw(portrait[:64, :48], np.float32)}
-    before = ort.InferenceSession(path).run(None, feed)[0]
-    after = ort.InferenceSession(folded(read_network(path), np.float32).SerializeToString()).run(None, feed)[
-        0
-    ]
-    assert np.abs(before - after).max() < FLOAT32_TOLERANCE
+def test_output_stays_in_float32(float_graphs: Callable[[str], Path], portrait: np.ndarray) -> None:
+    path, image = float_graphs("x4"), portrait[:64, :48]
+    difference = by_onnxruntime(path, image) - in_float32(fold(read_network(path)), image)
+    assert np.abs(difference).max() < FLOAT32_TOLERANCE
 
 
 def test_constant_with_no_convolution_before_it_is_refused(
@@ -86,7 +68,7 @@ def test_constant_with_no_convolution_before_it_is_refused(
     model = onnx.load(float_graphs("x4"))
     nodes = {node.name: node for node in model.graph.node}
     nodes["body_end.add"].input[0] = "mean"
-    nodes["upsample.0"].input[0] = "body_end"  # a second reader: the mean cannot go into body_end
+    nodes["upsample.0"].input[0] = "body_end"  # a second consumer: the mean cannot go into body_end
     onnx.save(model, tmp_path / "m.onnx")
     with pytest.raises(InputError, match=r"body_end\.add: its constant has no convolution to go into"):
         fold(read_network(tmp_path / "m.onnx"))
