@@ -11,7 +11,6 @@ import numpy as np
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic, read_json, write_json
 from edsr_int8.quantization.analysis.curves import CurvePoint
-from edsr_int8.quantization.ir import layers as ir
 from edsr_int8.quantization.ir.grid import Grid
 from edsr_int8.quantization.ir.layers import Layer, Network
 from edsr_int8.quantization.rewrites.fold_long_skip import on_grids

@@ -44,7 +44,7 @@ def _add(builder: OnnxBuilder, layer: Layer, dtype: np.dtype) -> None:
         case Taps():
             _add_conv(builder, layer.as_conv(), dtype)
         case Concat():
-            builder.concat(layer, layer.inputs, name)
+            builder.node("Concat", layer.inputs, name, axis=1)
         case Add():
             builder.node("Add", layer.inputs, name)
         case Shift() | Gain():

@@ -7,7 +7,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from edsr_int8.onnx_graph import assemble
-from edsr_int8.quantization.ir.layers import Concat, ConstantPlane, Conv, PixelShuffle
+from edsr_int8.quantization.ir.layers import ConstantPlane, Conv, PixelShuffle
 
 
 class OnnxBuilder:
@@ -32,9 +32,6 @@ class OnnxBuilder:
 
     def shuffle(self, layer: PixelShuffle, source: str, output: str) -> str:
         return self.node("DepthToSpace", [source], output, layer.name, blocksize=layer.factor, mode="CRD")
-
-    def concat(self, layer: Concat, sources: Sequence[str], output: str) -> str:
-        return self.node("Concat", sources, output, layer.name, axis=1)
 
     def plane(self, layer: ConstantPlane, source: str, output: str, dtype: np.dtype) -> str:
         """Padding along the channels: the cheapest way to a constant channel of the image's shape."""

@@ -81,7 +81,7 @@ class _Graph:
                 made = self.builder.node("Add", terms, f"{name}.sum", name)
             case Concat():
                 sources = [self._codes(source) for source in layer.inputs]
-                self.codes[name] = self.builder.concat(layer, sources, output)
+                self.codes[name] = self.builder.node("Concat", sources, output, name, axis=1)
                 return
             case PixelShuffle():
                 self._shuffle(layer, output)

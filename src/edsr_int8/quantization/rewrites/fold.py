@@ -68,8 +68,8 @@ def _with_plane(layer: Layer, shifts: dict[str, Shift]) -> Layer:
         return ConstantPlane(PLANE, layer.inputs, WHITE)
     if isinstance(layer, Conv) and layer.inputs[0] in shifts:
         shift = np.broadcast_to(shifts[layer.inputs[0]].constant.astype(np.float64), layer.weight.shape[1])
-        taps = np.tensordot(layer.weight, shift / WHITE, ([1], [0]))[:, None]
-        weight = np.concatenate([layer.weight, taps], axis=1)
+        of_plane = np.tensordot(layer.weight, shift / WHITE, ([1], [0]))[:, None]
+        weight = np.concatenate([layer.weight, of_plane], axis=1)
         return replace(layer, inputs=(PLANE,), weight=weight, expected=np.append(-shift, WHITE))
     return layer
 
