@@ -17,9 +17,7 @@ from edsr_int8.quantization.rewrites.fold_long_skip import on_grids
 from edsr_int8.quantization.stage_output import reading
 
 NETWORK, ARRAYS = "network.json", "arrays.npz"
-KINDS = {
-    kind.__name__: kind for kind in (ir.Conv, ir.Add, ir.PixelShuffle, ir.ConstantPlane, ir.Taps, ir.Concat)
-}
+KINDS = {kind.__name__: kind for kind in Layer.__subclasses__()}
 
 
 @dataclass(frozen=True, eq=False)
