@@ -30,7 +30,7 @@ def _build(key: BuildKey) -> BuildResult:
 
 def _analysis(model: str, params: Params) -> Analysis:
     curves = {precision: layout.curve(model, precision) for precision in params.precisions}
-    return read_analysis(layout.sensitivity(model), layout.histograms(model), curves)
+    return read_analysis(layout.sensitivity(model), layout.histograms(model), layout.coverage(model), curves)
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ def test_the_layout_is_the_one_in_dvc_yaml() -> None:
         "export": layout.export("${item.model}"),
         "model_images": layout.images("${item.model}"),
         "observe": layout.histograms("${item.model}"),
+        "coverage": layout.coverage("${item.model}"),
         "gptq": layout.gptq("${item.model}"),
         "sensitivity": layout.sensitivity("${item.model}"),
         "finetune": layout.curve("${item.model}", "${item.precision}"),

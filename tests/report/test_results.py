@@ -53,11 +53,13 @@ def write_analysis(folder: Path) -> Analysis:
     counted = {loss.name: count(np.ones(3, np.float32)) for loss in tensors}
     save(folder / "histograms.npz", counted, weights_sha256="0" * 64)
     write_curve(folder / "curve.csv", [])
+    write_json(folder / "coverage.json", {"conv1": 0.25})
     return read(folder)
 
 
 def read(folder: Path) -> Analysis:
-    return read_analysis(folder / "losses.csv", folder / "histograms.npz", {"int8": folder / "curve.csv"})
+    names = ("losses.csv", "histograms.npz", "coverage.json")
+    return read_analysis(*(folder / name for name in names), {"int8": folder / "curve.csv"})
 
 
 def test_histograms_are_kept_of_the_tensors_that_cost_most(tmp_path: Path) -> None:
@@ -69,13 +71,13 @@ def test_what_no_row_needs_is_empty_and_no_error(tmp_path: Path) -> None:
     write_losses(tmp_path / "losses.csv", [])
     (tmp_path / "histograms.npz").write_bytes(b"")
     (tmp_path / "curve.csv").write_bytes(b"")
-    assert read(tmp_path) == Analysis([], {}, {})
+    assert read(tmp_path) == Analysis([], {}, {"conv1": 0.25}, {})
 
 
-@pytest.mark.parametrize("name", ["losses.csv", "histograms.npz", "curve.csv"])
+@pytest.mark.parametrize("name", ["losses.csv", "histograms.npz", "coverage.json", "curve.csv"])
 def test_a_file_cut_short_is_named(tmp_path: Path, name: str) -> None:
     write_analysis(tmp_path)
     content = {"losses.csv": b"name,kind,alone_mse\nconv0,tensor\n", "curve.csv": b"step,held_out_mse\n1,2\n"}
-    (tmp_path / name).write_bytes(content.get(name, (tmp_path / name).read_bytes()[:100]))
+    (tmp_path / name).write_bytes(content.get(name, (tmp_path / name).read_bytes()[:10]))
     with pytest.raises(InputError, match=f"^{tmp_path / name}: "):
         read(tmp_path)

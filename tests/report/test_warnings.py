@@ -1,5 +1,7 @@
 """A row whose build ran, and whose figures nobody should trust."""
 
+from dataclasses import replace
+
 from tiny_results import FP32, FP32_OPENVINO, INT8, INT8_OPENVINO, score, with_build, with_model
 
 from edsr_int8.report.results import Results
@@ -27,6 +29,22 @@ def test_a_precision_that_falls_below_the_input_is_flagged_alone(results: Result
     found = warnings(with_build(results, INT8, score=score(14.9, 15.0)))
     assert found["int8/onnxruntime"] == "int8 scores below its own input, and fp32 does not"
     assert found["fp32/onnxruntime"] == ""
+
+
+def test_calibration_that_leaves_out_what_evaluation_needs_is_flagged_with_the_worst_tensor(
+    results: Results,
+) -> None:
+    def clipped(share: float) -> dict[str, str]:
+        analysis = replace(results.analyses["net"], clipped={"head": 0.001, "body.1.conv2.add": share})
+        return warnings(replace(results, analyses={"net": analysis}))
+
+    assert set(clipped(0.0049).values()) == {""}
+    found = clipped(0.269)
+    assert found["fp32/onnxruntime"] == ""
+    assert (
+        "do not cover" in found["int8/onnxruntime"]
+        and "26.9% of the values of body.1.conv2.add" in (found["int8/onnxruntime"])
+    )
 
 
 def test_calibration_on_the_images_that_are_scored_is_flagged_where_int8_is(results: Results) -> None:

@@ -103,7 +103,7 @@ def tiny_results(folder: Path) -> Results:
         {"net": model(reference=published)},
         {"fp32": Recipe("float32"), "int8": Recipe("int8", "percentile", 99.999)},
         builds,
-        {"net": Analysis([], {}, {})},
+        {"net": Analysis([], {}, {}, {})},
     )
 
 
@@ -129,5 +129,5 @@ def explained(results: Results) -> Results:
     counted = {"sum": count(np.arange(-50, 51, dtype=np.float32))}
     curve = [CurvePoint(0, None, 1.0), CurvePoint(10, 0.9, 0.8)]
     scores = replace(results.builds[INT8].scores, ranges={"sum": {"low": -25.0, "high": 50.0}})
-    analysis = Analysis(losses, counted, {"int8": curve})
+    analysis = Analysis(losses, counted, {}, {"int8": curve})
     return replace(with_build(results, INT8, scores=scores), analyses={"net": analysis})

@@ -12,7 +12,7 @@ RANDOM_START = Path("data/weights/random")  # names no weights: DVC wants a file
 
 # Names that a model, precision or target row may not take: their folders would be the pipeline's own.
 RESERVED_MODELS = (
-    *("bundle", "comparison", "curves", "datasets", "gptq", "histograms", "partial", "probe"),
+    *("bundle", "comparison", "coverage", "curves", "datasets", "gptq", "histograms", "partial", "probe"),
     *("sample", "scores", "sensitivity", "timings", "training", "training_images"),
 )
 RESERVED_PRECISIONS = ("checkpoint", "export", "images")
@@ -63,6 +63,11 @@ def images(model: str) -> Path:
 def histograms(model: str) -> Path:
     """Of every activation of the float network over the calibration images."""
     return BUILD / "histograms" / f"{model}.npz"
+
+
+def coverage(model: str) -> Path:
+    """Of every activation the share that the calibrated range clips on some evaluation images."""
+    return BUILD / "coverage" / f"{model}.json"
 
 
 def gptq(model: str) -> Path:

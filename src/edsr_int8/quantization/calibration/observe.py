@@ -1,13 +1,13 @@
 """Calibration: one forward pass over the images gives a histogram of every tensor that int8 rounds."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from edsr_int8.data.images import read_rgb
+from edsr_int8.data.images import Image, read_rgb
 from edsr_int8.errors import InputError
 from edsr_int8.progress import bar
 from edsr_int8.quantization.calibration.counting import count
@@ -38,8 +38,9 @@ def observe(float_model: Path, images: Sequence[Path], out: Path, *, threads: in
 
 
 def observe_network(
-    network: Network, names: Sequence[str], images: Sequence[Path], *, threads: int = 0, tile: int = TILE
-) -> dict[str, Histogram]:
+    network: Network, names: Sequence[str], images: Sequence[Path], *, threads: int = 0, tile: int = TILE,
+    read: Callable[[Path], Image] = read_rgb,
+) -> dict[str, Histogram]:  # fmt: skip
     """Histograms of the tensors `names` over `images`, each run in tiles of at most `tile` pixels a side."""
     forward = Forward(network.layers, names, threads=threads)
     finer = resolutions(network)
@@ -48,7 +49,7 @@ def observe_network(
     with ThreadPoolExecutor(COUNTERS) as counters:
         for path in bar(images, "observe", unit="image"):
             try:
-                for view in views(read_rgb(path), tile, radius):
+                for view in views(read(path), tile, radius):
                     for name, seen in observe_view(forward, view, finer, counters):
                         total[name] = total[name] + seen if name in total else seen
             except ValueError as error:
