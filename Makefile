@@ -19,6 +19,7 @@ lint: $(VENV)/installed
 	ruff check
 	ruff format --check
 	mypy
+	lint-imports
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	@echo "installing into $(VENV) (a minute or two)"

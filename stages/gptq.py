@@ -4,7 +4,7 @@ from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.needs import skip_unneeded
 from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
-from edsr_int8.pipeline.torch_threads import set_torch_threads
+from edsr_int8.pipeline.torch_threads import fix_torch_threads
 
 
 def gptq(_: Params, model: str) -> None:
@@ -13,7 +13,7 @@ def gptq(_: Params, model: str) -> None:
         return
     from edsr_int8.quantization.algorithms.gptq import round_for_all  # torch: only where it is needed
 
-    set_torch_threads()
+    fix_torch_threads()
     images = sorted((layout.images(model) / "calibration").rglob("*.png"))
     round_for_all(layout.export(model) / "float.onnx", layout.histograms(model), images, out)
 

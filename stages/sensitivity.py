@@ -4,7 +4,7 @@ from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.needs import skip_unneeded
 from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
-from edsr_int8.pipeline.torch_threads import set_torch_threads
+from edsr_int8.pipeline.torch_threads import fix_torch_threads
 
 
 def sensitivity(_: Params, model: str) -> None:
@@ -14,7 +14,7 @@ def sensitivity(_: Params, model: str) -> None:
     from edsr_int8.quantization.analysis.losses import write_losses
     from edsr_int8.quantization.analysis.sensitivity import measure_losses  # torch: only where it is needed
 
-    set_torch_threads()
+    fix_torch_threads()
     images = sorted((layout.images(model) / "calibration").rglob("*.png"))
     losses = measure_losses(layout.export(model) / "float.onnx", layout.histograms(model), images)
     write_losses(out, losses)

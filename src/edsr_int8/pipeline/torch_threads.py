@@ -3,7 +3,7 @@
 THREADS = 2  # everywhere: another number would add in another order, and end in other bytes
 
 
-def set_torch_threads() -> None:
+def fix_torch_threads() -> None:
     import torch  # a second, which other stages do not wait for
 
     torch.set_num_threads(THREADS)
