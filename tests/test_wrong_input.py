@@ -128,8 +128,8 @@ def test_check_says_it_before_anything_runs(project: Project) -> None:
     says(text, "error: params.yaml: models.tiny_x2.weights", "../weights/x2.pt is not there", "absolute path")
 
 
-def test_check_names_outputs_of_the_card_that_are_not_there(project: Project) -> None:
-    row = {"runtime": "vacc", "outputs": "from_the_card", "threads": 0, "memory_budget_mb": 1}
-    project.set("targets.card", row)
+def test_check_names_outputs_of_the_accelerator_that_are_not_there(project: Project) -> None:
+    row = {"runtime": "vacc", "outputs": "from_the_accelerator"}
+    project.set("targets.vacc", row)
     text = project.run("python", "-m", "edsr_int8", "check")
-    says(text, "warning: params.yaml: targets.card.outputs: from_the_card is not there yet")
+    says(text, "warning: params.yaml: targets.vacc.outputs: from_the_accelerator is not there yet")

@@ -12,7 +12,7 @@ from edsr_int8.metrics.scores import BuildScores, Score, Unscored
 from edsr_int8.pipeline.rows import REFERENCE_PRECISION, REFERENCE_TARGET, Model
 from edsr_int8.quantization.recipe import Recipe
 from edsr_int8.report.analysis import Analysis
-from edsr_int8.targets.execution.timing import Timing
+from edsr_int8.targets.figures import Timing
 
 
 class BuildKey(NamedTuple):

@@ -4,7 +4,7 @@ import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median, quantiles
@@ -14,26 +14,10 @@ import numpy as np
 from edsr_int8.machine import cores, machine
 from edsr_int8.progress import bar
 from edsr_int8.targets.base import Target, Unavailable, open_target
+from edsr_int8.targets.execution.upscale import open_build
+from edsr_int8.targets.figures import Timing
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.targets.torch_threads import set_torch_threads
-
-
-@dataclass(frozen=True)
-class Timing:
-    """One build on one target. The figures are None where the target could not run the build."""
-
-    status: str  # "ok", or "unavailable: why"
-    height: int  # pixels of the input
-    width: int
-    machine: str
-    runtime: str
-    version: str
-    threads: int
-    latency_ms: float | None = None  # median, from uint8 HWC array to array
-    spread_ms: float | None = None  # interquartile range of the same runs; None for a single run
-    megapixels_per_s: float | None = None  # output pixels, at the median
-    peak_memory_mb: float | None = None  # MiB, highest resident memory of the process, Python included
-    load_s: float | None = None  # reading and compiling the graph, with the runtime's libraries loaded
 
 
 def measure(
@@ -66,8 +50,6 @@ def measure(
 
 def _measure(timing: Timing, row: TargetRow, model: Path, runs: int, warmup: int) -> Timing:
     """`timing` with its figures. This is the entry of the worker process."""
-    from edsr_int8.targets.execution.upscale import open_build  # a report reads Timing and needs no onnx
-
     set_torch_threads(row)
     target = open_target(row)
     target.probe()  # loads the runtime's libraries
