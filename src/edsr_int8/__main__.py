@@ -1,8 +1,10 @@
-"""The command line: `edsr-int8 check`, `edsr-int8 summary`, `edsr-int8 apply`."""
+"""The command line: `edsr-int8 check`, `summary`, `apply`, `score`."""
 
 import argparse
+import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     command = commands.add_parser("summary", help="print the table of the last run")
     command.set_defaults(run=_summary)
     _add_apply(commands)
+    _add_score(commands)
     options = parser.parse_args(arguments)
     try:
         status = options.run(options)
@@ -63,6 +66,26 @@ def _apply(given: argparse.Namespace) -> int:
     row = TargetRow(given.target, given.threads, given.memory_budget_mb, given.provider)
     set_torch_threads(row)
     apply(given.model, given.source, given.destination, row)
+    return 0
+
+
+def _add_score(commands: Any) -> None:
+    command = commands.add_parser("score", help="score any program's images under every protocol")
+    command.add_argument("outputs", type=Path, help="folder of the images to score")
+    command.add_argument("references", type=Path, help="folder of their references, under the same names")
+    command.add_argument(
+        "--scale", type=int, required=True, choices=(1, 2, 3, 4, 8), help="of the enlargement"
+    )
+    command.add_argument("--json", action="store_true", help="print JSON in place of a table")
+    command.set_defaults(run=_score)
+
+
+def _score(given: argparse.Namespace) -> int:
+    from edsr_int8.metrics.score_folders import score_folders  # the other commands need not wait for it
+    from edsr_int8.report.folder_scores import as_text
+
+    scores = score_folders(given.outputs, given.references, scale=given.scale)
+    print(json.dumps(asdict(scores), indent=1) if given.json else as_text(scores))
     return 0
 
 

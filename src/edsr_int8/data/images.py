@@ -28,6 +28,7 @@ from edsr_int8.files import atomic
 Image = NDArray[np.uint8]
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")  # of the plugins above, which register their decoders
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")  # of these, in lower case
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")  # Pillow's names; the others lose exactness in RGB
 REMEDY = "save it as an 8-bit RGB PNG"
 COMPRESSION = 3  # of 0..9; on GoPro frames 4 % larger than Pillow's default 6, in a third of its time

@@ -83,7 +83,7 @@ def score_image(
     enlarged = enlarge_input(_path(folders.lr, name), scale, reference.shape)
     scores = {}
     for protocol in protocols:
-        _check_size(_path(folders.hr, name), reference, protocol, scale)
+        check_size(_path(folders.hr, name), reference, protocol, scale)
         pixels = partial(scored_pixels, protocol=protocol, scale=scale)
         psnr, similarity = score_pair(output, reference, protocol, scale)
         input_psnr, input_similarity = score_pair(enlarged, reference, protocol, scale)
@@ -134,7 +134,8 @@ def _read_like(reference: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
     return image
 
 
-def _check_size(path: Path, image: NDArray[np.uint8], protocol: Protocol, scale: int) -> None:
+def check_size(path: Path, image: NDArray[np.uint8], protocol: Protocol, scale: int) -> None:
+    """InputError where less than one SSIM window of the image at `path` is left inside the border."""
     shave = protocol.shave(scale)
     if min(image.shape[:2]) - 2 * shave < WINDOW:
         raise InputError(

@@ -36,7 +36,7 @@ def find_pairs(folder: Path, *, hr: str, lr: str, scale: int, limit: int = 0) ->
     hrs, lrs = (_named(folder, pattern) if pattern else {} for pattern in (hr, lr))
     if both := hrs.keys() & lrs.keys():
         raise InputError(f"hr {hr!r} and lr {lr!r} both find {min(both)}; keep the two sides in two folders")
-    hr_paths, lr_paths = _same_names(hrs, lrs, (_ending(hr), _ending(lr)), scale)
+    hr_paths, lr_paths = same_names(hrs, lrs, (_ending(hr), _ending(lr)), scale)
     if hr and lr and (alone := hr_paths.keys() ^ lr_paths.keys()):
         files = sorted((hr_paths | lr_paths)[name] for name in alone)
         raise InputError(
@@ -62,7 +62,7 @@ def _named(folder: Path, pattern: str) -> dict[Path, str]:
     }
 
 
-def _same_names(
+def same_names(
     hrs: Mapping[Path, str], lrs: Mapping[Path, str], own: tuple[str, str], scale: int
 ) -> tuple[dict[str, Path], dict[str, Path]]:
     """Both sides by the names that the two images of a pair share.

@@ -3,14 +3,12 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from edsr_int8.data.images import read_rgb, write_png
+from edsr_int8.data.images import SUFFIXES, read_rgb, write_png
 from edsr_int8.errors import InputError
 from edsr_int8.progress import bar
 from edsr_int8.targets.base import Unavailable, open_target
 from edsr_int8.targets.execution.upscale import open_build
 from edsr_int8.targets.row import TargetRow
-
-SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
 
 def apply(model: Path, source: Path, destination: Path, row: TargetRow) -> None:
@@ -57,7 +55,7 @@ def _folder_jobs(source: Path, destination: Path) -> list[tuple[Path, Path]]:
             raise InputError(f"{path}: would become {out}, as {jobs[out]} does; rename one of the two")
         jobs[out] = path
     if not jobs:
-        raise InputError(f"{source}: holds no picture ({', '.join(sorted(SUFFIXES))})")
+        raise InputError(f"{source}: holds no picture ({', '.join(SUFFIXES)})")
     return [(path, out) for out, path in jobs.items()]
 
 
