@@ -1,4 +1,4 @@
-"""build/ -> results/: the table, the timings, the metrics, the plots, the page."""
+"""build/ -> results/: the table, the model card, the timings, the metrics, the plots, the page."""
 
 from itertools import product, starmap
 

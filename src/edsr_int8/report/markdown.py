@@ -31,7 +31,7 @@ def as_text(rows: Sequence[QualityRow]) -> str:
     has_fid = any(row.fid is not None for row in rows)
     shown = {name: spec for name, spec in SHOWN.items() if has_fid or name not in ON_REQUEST}
     cells = [list(shown), *([text(getattr(row, name), spec) for name, spec in shown.items()] for row in rows)]
-    return "\n".join([*aligned(cells, [bool(spec) for spec in shown.values()]), *_below(rows)])
+    return "\n".join([*aligned(cells, [bool(spec) for spec in shown.values()]), *lines_below(rows)])
 
 
 def aligned(cells: Sequence[Sequence[str]], right: Sequence[bool]) -> list[str]:
@@ -42,7 +42,8 @@ def aligned(cells: Sequence[Sequence[str]], right: Sequence[bool]) -> list[str]:
     return ["| " + " | ".join(map(format, line, styles)) + " |" for line in (cells[0], rule, *cells[1:])]
 
 
-def _below(rows: Iterable[QualityRow]) -> list[str]:
+def lines_below(rows: Iterable[QualityRow]) -> list[str]:
+    """Why targets did not run, why FID is missing, and warnings; each once."""
     rows = list(rows)
     lines = [f"{row.target}: {row.status}" for row in rows if row.status != "ok"]
     lines += [f"fid: skipped: {reason}" for reason in fid_reasons(rows)]
