@@ -1,28 +1,22 @@
-"""GPTQ: on the grid, better than nearest rounding where inputs go together, equal where they do not."""
+"""GPTQ: on the grid, better than nearest rounding where inputs are correlated, equal where they are not."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import torch
-from onnx import numpy_helper
+from int8_build import observed
 
-from edsr_int8.data.images import write_png
 from edsr_int8.errors import InputError
-from edsr_int8.files import read_json
-from edsr_int8.quantization.algorithms.gptq import gptq, on_grid, round_network, second_moment
-from edsr_int8.quantization.calibration.observe import observe
+from edsr_int8.quantization.algorithms.gptq import gptq, on_grid, round_for_all, second_moment
+from edsr_int8.quantization.algorithms.gptq_weights import load_weights
 from edsr_int8.quantization.ir.integer_weights import round_conv
-from edsr_int8.quantization.ir.layers import Conv, Network, read_network
-from edsr_int8.quantization.passes import prepare
-from edsr_int8.quantization.quantize import quantize
-from edsr_int8.quantization.recipe import MODEL_CARD, Preparation, Tuning
-from edsr_int8.quantization.rewrites.fold import fold
+from edsr_int8.quantization.ir.layers import Conv, Network
+from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip
+from edsr_int8.quantization.simulation.objective import with_float_outputs
 from edsr_int8.quantization.simulation.quantsim import Simulation
-from edsr_int8.quantization.state import load_weights, save_weights
+from edsr_int8.quantization.state import QuantizedNetwork
 
 Networks = Callable[[str], Network]
 Graphs = Callable[[str], Path]
@@ -45,12 +39,12 @@ def test_smooth_input_loses_far_less_than_by_nearest_rounding() -> None:
     assert ours < 0.2 * theirs
 
 
-def test_of_independent_inputs_each_weight_goes_to_the_nearest() -> None:
+def test_with_independent_inputs_each_weight_goes_to_the_nearest() -> None:
     weight = torch.randn(5, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     torch.testing.assert_close(on_grid(weight, torch.eye(12, dtype=torch.float64)), nearest(weight))
 
 
-def test_what_is_left_to_round_is_the_least_squares_answer() -> None:
+def test_weights_left_to_round_are_the_least_squares_answer() -> None:
     """The definition, by solving for the free weights anew after each rounding; no factor, no recursion."""
     random = np.random.default_rng(0)
     weight, inputs = random.normal(size=7), random.normal(size=(7, 7)) @ random.normal(size=(7, 90))
@@ -69,7 +63,7 @@ def test_what_is_left_to_round_is_the_least_squares_answer() -> None:
 
 
 @pytest.mark.parametrize("moment", [torch.zeros(8, 8), torch.ones(8, 8), torch.diag(torch.arange(8.0))])
-def test_inputs_that_say_nothing_are_no_trouble(moment: torch.Tensor) -> None:
+def test_inputs_without_variance_give_finite_weights(moment: torch.Tensor) -> None:
     weight = torch.randn(3, 8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     weight[1] = 0
     found = on_grid(weight, moment.double())
@@ -95,8 +89,8 @@ def test_images_smaller_than_a_kernel(
     assert all(np.isfinite(layer.weight).all() for layer in found.layers if isinstance(layer, Conv))
 
 
-def test_the_graph_keeps_the_codes(networks: Networks, crops: torch.Tensor) -> None:
-    """Rounding to the nearest, as the graph does it, changes nothing that GPTQ chose."""
+def test_nearest_rounding_later_keeps_the_codes(networks: Networks, crops: torch.Tensor) -> None:
+    """The graph rounds to the nearest: that changes nothing that GPTQ chose."""
     for conv in (x for x in gptq(networks("six"), crops).layers if isinstance(x, Conv)):
         integers = round_conv(conv, 0.5)
         np.testing.assert_allclose(
@@ -105,88 +99,43 @@ def test_the_graph_keeps_the_codes(networks: Networks, crops: torch.Tensor) -> N
 
 
 @torch.no_grad()
-def test_the_picture_is_nearer_than_with_nearest_rounding(networks: Networks, crops: torch.Tensor) -> None:
-    network, images = networks("six"), crops.float()
-    wanted = Simulation(network, {})(images, exact=True)
+def test_output_is_nearer_than_with_nearest_rounding(networks: Networks, crops: torch.Tensor) -> None:
+    network = networks("six")
+    images, wanted = with_float_outputs(network, crops)
     errors = [
-        (Simulation(each, {})(images) - wanted).square().mean() for each in (gptq(network, crops), network)
+        (Simulation(QuantizedNetwork(each))(images) - wanted).square().mean()
+        for each in (gptq(network, crops), network)
     ]
     assert errors[0] < errors[1]
 
 
-def test_layers_in_float_are_left_alone(networks: Networks, crops: torch.Tensor) -> None:
+def test_layers_to_keep_stay(networks: Networks, crops: torch.Tensor) -> None:
     network = networks("six")
-    after = gptq(network, crops, floats={"tail"})
+    after = gptq(network, crops, keep={"tail"})
     same = {a.name for a, b in zip(network.layers, after.layers, strict=True) if a is b}
     assert "tail" in same and "head" not in same
 
 
-def test_equal_bytes_and_what_quantize_reads(
-    float_graphs: Graphs, tmp_path: Path, portrait: np.ndarray
+def test_rounded_weights_serve_the_network_with_and_without_its_long_skip(
+    float_graphs: Graphs, networks: Networks, tmp_path: Path, portrait: np.ndarray
 ) -> None:
-    write_png(tmp_path / "images/i.png", portrait)
-    images = sorted((tmp_path / "images").iterdir())
-    observe(float_graphs("x1"), images, tmp_path / "h.npz", threads=1)
+    """Equal inputs give equal bytes; biases stay."""
+    calibration = observed(float_graphs("x1"), tmp_path, portrait)
     for name in ("a.npz", "b.npz"):
-        round_network(float_graphs("x1"), tmp_path / "h.npz", images, tmp_path / name)
+        out = tmp_path / name
+        round_for_all(calibration.float_model, calibration.histograms, calibration.images, out)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    network = fold(read_network(float_graphs("x1")))
-    conv, before = (x.layers[1] for x in (load_weights(tmp_path / "a.npz", network), network))
-    assert isinstance(conv, Conv) and isinstance(before, Conv)
-    assert (conv.weight != before.weight).any() and (conv.bias == before.bias).all()
-
-
-def test_weights_of_another_network_are_refused(float_graphs: Graphs, tmp_path: Path) -> None:
-    network = fold(read_network(float_graphs("x1")))
-    save_weights(tmp_path / "w.npz", replace(network, metadata={"weights_sha256": "0123456789"}))
-    with pytest.raises(InputError, match=r"w\.npz: is of weights 01234567, not .*; run round and tune again"):
-        load_weights(tmp_path / "w.npz", network)
-
-
-def test_quantize_takes_rounded_weights_and_the_shared_grid(
-    float_graphs: Graphs, tmp_path: Path, portrait: np.ndarray
-) -> None:
-    write_png(tmp_path / "images/i.png", portrait)
-    images, graph = sorted((tmp_path / "images").iterdir()), float_graphs("x1")
-    observe(graph, images, tmp_path / "h.npz", threads=1)
-    round_network(graph, tmp_path / "h.npz", images, tmp_path / "w.npz")
-    quantize(graph, tmp_path / "h.npz", tmp_path, share=True, rounded=tmp_path / "w.npz")
-    ranges = read_json(tmp_path / "ranges.json")
-    assert ranges["head"] == ranges["body_end"] == ranges["body_end.add"]
-    built = {t.name: numpy_helper.to_array(t) for t in onnx.load(tmp_path / "model.onnx").graph.initializer}
-    network = load_weights(tmp_path / "w.npz", fold(read_network(graph)))
-    for conv in (layer for layer in network.layers if isinstance(layer, Conv)):
-        scales = built[f"{conv.name}.weight.scale"].reshape(-1, 1, 1, 1)
-        np.testing.assert_allclose(built[f"{conv.name}.weight"] * scales, conv.weight, atol=1e-6)
-
-
-def test_what_learned_unrounded_is_saved_rounded(
-    float_graphs: Graphs, tmp_path: Path, portrait: np.ndarray
-) -> None:
-    """But layers in float as they learned; and the curve ends with what rounding cost."""
-    write_png(tmp_path / "images/i.png", portrait)
-    images, graph = sorted((tmp_path / "images").iterdir()), float_graphs("x1")
-    options = Preparation(MODEL_CARD, mix=True, gptq=True, tuning=Tuning(steps=2, batch=2, crops=8))
-    prepare(graph, tmp_path / "none.npz", images, tmp_path, options, frozenset({"tail"}))
-    network = load_weights(tmp_path / "weights.npz", fold(read_network(graph)))
-    on_grids = {
-        conv.name: np.allclose(codes, np.rint(codes), atol=1e-3)
-        for conv in network.layers
-        if isinstance(conv, Conv)
-        for codes in [conv.weight / np.abs(conv.weight).max(axis=(1, 2, 3), keepdims=True) * 127]
-    }
-    assert on_grids == {name: name != "tail" for name in on_grids}
-    last = (tmp_path / "curve.csv").read_text().splitlines()[-2:]
-    assert last[0].startswith("2,") and last[1].startswith("2,nan,")
-
-
-@pytest.mark.parametrize("damage", [b"", b"not a zip file"])
-def test_damaged_weights_are_refused(float_graphs: Graphs, tmp_path: Path, damage: bytes) -> None:
-    (tmp_path / "w.npz").write_bytes(damage)
-    with pytest.raises(InputError, match=r"w\.npz: not what round or tune writes"):
-        load_weights(tmp_path / "w.npz", fold(read_network(float_graphs("x1"))))
+    for before in (networks("x1"), fold_long_skip(networks("x1"))):
+        after = load_weights(tmp_path / "a.npz", before)
+        for x, y in zip(before.layers, after.layers, strict=True):
+            if isinstance(x, Conv):
+                assert isinstance(y, Conv) and x.weight.shape == y.weight.shape
+                assert (x.weight != y.weight).any()
+    plain = load_weights(tmp_path / "a.npz", networks("x1"))
+    for x, y in zip(networks("x1").layers, plain.layers, strict=True):
+        assert not (isinstance(x, Conv) and isinstance(y, Conv)) or (x.bias == y.bias).all()
 
 
 def test_no_image_is_refused(float_graphs: Graphs, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no calibration images"):
-        round_network(float_graphs("x1"), tmp_path / "h.npz", [], tmp_path / "w.npz")
+        round_for_all(float_graphs("x1"), tmp_path / "h.npz", [], tmp_path / "w.npz")

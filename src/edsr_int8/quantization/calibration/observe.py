@@ -41,7 +41,12 @@ def observe_network(
     network: Network, names: Sequence[str], images: Sequence[Path], *, threads: int = 0, tile: int = TILE,
     read: Callable[[Path], Image] = read_rgb,
 ) -> dict[str, Histogram]:  # fmt: skip
-    """Histograms of the tensors `names` over `images`, each run in tiles of at most `tile` pixels a side."""
+    """Histograms of the tensors `names` over `images`, each run in tiles of at most `tile` pixels a side.
+
+    InputError where there are no images, or where one drives a tensor to NaN or infinity.
+    """
+    if not images:
+        raise InputError("there are no calibration images; name a set that has some")
     forward = Forward(network.layers, names, threads=threads)
     finer = resolutions(network)
     radius = int(network.metadata.get("receptive_radius", 0))
