@@ -32,7 +32,7 @@ class Capabilities:
     activation_factor: float  # memory of one run, as a multiple of the live activations
     unfolds: bool = False  # its int8 convolutions unfold their input (im2col) and keep int32 accumulators
     why_not: str = ""  # why it runs no builds of other types than `dtypes`; '': it is not made for them
-    timed_runs: int = 10  # over which `time` takes the median
+    timed_runs: int = 5  # over which `time` takes the median
 
 
 class Unavailable(Exception):

@@ -21,7 +21,7 @@ from edsr_int8.targets.torch_threads import set_torch_threads
 
 
 def measure(
-    target: Target, model: Path, *, height: int, width: int, runs: int = 0, warmup: int = 2
+    target: Target, model: Path, *, height: int, width: int, runs: int = 0, warmup: int = 1
 ) -> Timing:
     """Time `model` on a random image of `height` x `width` pixels, tiled within the budget as `infer` does.
 
