@@ -42,7 +42,7 @@ class Recipe:
     percentile: Percentile = None
     overrides: tuple[Override, ...] = ()
     fold_long_skip: bool = False  # exact: the image led around the trunk
-    collapse_tail: bool = False  # exact: the last shuffle behind the last convolution
+    collapse_tail: bool = False  # exact: the last shuffle after the last convolution
     equalize: bool = False  # exact: cross-layer equalization inside residual blocks
     channel_transform: bool = False  # exact: linear tensors in the channel basis that rounds best
     unify_scales: bool = False  # the last residual sum and its terms on one scale

@@ -87,13 +87,13 @@ def quantized_consumers(network: Network, high_precision: Collection[str]) -> di
     """
     found = {}
     for name in calibrated(network):
-        readers = list(_consumers(network, name))
+        all_consumers = list(_consumers(network, name))
         low = [
             x
-            for x in readers
+            for x in all_consumers
             if name not in high_precision or not (isinstance(x, Add) or x.name in high_precision)
         ]
-        found[name] = len(low) / len(readers)
+        found[name] = len(low) / len(all_consumers)
     return found
 
 
