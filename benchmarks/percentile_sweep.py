@@ -19,8 +19,10 @@ from networks import SAMPLE, SHARED, calibration_images, float_model
 from onnxruntime.quantization import CalibrationMethod
 
 from edsr_int8.quantization.calibration.observe import observe
+from edsr_int8.quantization.passes import Calibration
+from edsr_int8.quantization.passes import run as run_passes
 from edsr_int8.quantization.quantize import quantize
-from edsr_int8.quantization.recipe import Recipe
+from edsr_int8.quantization.recipe import Recipe, Statistics
 
 PERCENTILES = (99.0, 99.5, 99.8, 99.9, 99.95, 99.98, 99.99, 99.995, 99.998, 99.999, 99.9999, 100.0)
 
@@ -36,16 +38,19 @@ def evenly(count: int) -> list[float]:
     return [PERCENTILES[i] for i in np.linspace(0, len(PERCENTILES) - 1, count).round().astype(int)]
 
 
+def build(graph: Path, histograms: Path, percentile: float, out: Path) -> None:
+    """What the stage quantize makes of the row {ranges: percentile, percentile: ...}."""
+    recipe = Recipe("int8", "percentile", percentile)
+    none = out / "none"  # of these files the recipe reads none
+    calibration = Calibration(graph, [], histograms, losses=none, gptq_weights=none, statistics=Statistics())
+    quantize(run_passes(recipe, calibration), recipe, out)
+
+
 def sweep(graph: Path, images: list[Path], folder: Path, theirs: int) -> None:
     """Print what each way takes for one network."""
     histograms = folder / "histograms.npz"
     once = seconds(lambda: observe(graph, images, histograms))
-    found = {
-        p: seconds(
-            lambda p=p: quantize(graph, histograms, folder / f"{p:g}", Recipe("int8", "percentile", p))
-        )
-        for p in PERCENTILES
-    }
+    found = {p: seconds(lambda p=p: build(graph, histograms, p, folder / f"{p:g}")) for p in PERCENTILES}
     print("  each quantize, s: " + "  ".join(f"{p:g}: {taken:.2f}" for p, taken in found.items()))
     ours = once + sum(found.values())
     print(f"  observe {once:6.1f} s + 12 quantize {sum(found.values()):5.1f} s = {ours:7.1f} s", flush=True)

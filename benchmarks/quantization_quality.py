@@ -6,12 +6,11 @@
 
 Ours are the int8 rows of presets/quality.yaml. All are calibrated on
 the same photographs of BSD100, halved, and scored in onnxruntime on sets that none has seen: RGB, two pixels
-shaved, outputs clipped and rounded to uint8. Tuning takes minutes to half an hour a network on 2 cores.
+shaved, outputs clipped and rounded to uint8. Finetuning takes minutes to half an hour a network on 2 cores.
 --builds keeps every build as FOLDER/<network>/<contender>/model.onnx; --reuse takes those named from there.
 """
 
 import argparse
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,23 +24,21 @@ from foreign_quantizers import nncf_default, onnxruntime_static
 from networks import ROOT, SHARED, calibration_images, float_model
 from onnxruntime.quantization import CalibrationMethod
 
-sys.path.insert(0, str(ROOT))
-
-from stages.precision import preparation
-
 from edsr_int8.data.degrade.bicubic import reduce
 from edsr_int8.data.images import read_rgb
 from edsr_int8.metrics.protocols import PROTOCOLS, scored_pixels
 from edsr_int8.metrics.psnr import psnr_db
 from edsr_int8.onnx_session import session_options
-from edsr_int8.pipeline.params import Precision, load
-from edsr_int8.quantization.algorithms.gptq import round_network
+from edsr_int8.pipeline.params import load
+from edsr_int8.pipeline.torch_threads import fix_torch_threads
+from edsr_int8.quantization.algorithms.gptq import round_for_all
 from edsr_int8.quantization.analysis.losses import write_losses
-from edsr_int8.quantization.analysis.mixed_precision import floats_of
 from edsr_int8.quantization.analysis.sensitivity import measure_losses
 from edsr_int8.quantization.calibration.observe import observe
-from edsr_int8.quantization.passes import prepare
+from edsr_int8.quantization.passes import Calibration
+from edsr_int8.quantization.passes import run as run_passes
 from edsr_int8.quantization.quantize import quantize
+from edsr_int8.quantization.recipe import Recipe
 
 SCALE = 2
 PRESET = ROOT / "presets/quality.yaml"
@@ -49,28 +46,28 @@ PRESET = ROOT / "presets/quality.yaml"
 Quantizer = Callable[[Path, Sequence[Path], Path], None]
 
 
-def our_rows() -> dict[str, Precision]:
+def our_recipes() -> dict[str, Recipe]:
     return {name: row for name, row in load(PRESET).precisions.items() if row.dtype == "int8"}
 
 
-def ours(row: Precision, graph: Path, images: Sequence[Path], out: Path) -> None:
-    """What the stages observe, round, sensitivity, tune and quantize make of a precision row."""
-    wanted, folder = preparation(row), out.parent
-    histograms, losses, prepared = folder / "histograms.npz", folder / "losses.csv", folder / "tune"
-    rounded = folder / "rounded.npz" if wanted.gptq else None
-    observe(graph, images, histograms)
-    if row.budget:
-        write_losses(losses, measure_losses(graph, histograms, images))
-    floats = floats_of(graph, losses, row.float_layers, row.budget, bypass=row.bypass, narrowed=row.narrow)
-    if wanted.needed or floats:
-        prepare(graph, histograms, images, prepared, wanted, floats)
-    elif rounded:
-        round_network(graph, histograms, images, rounded)
-    quantize(
-        graph, histograms, folder,
-        ranges=wanted.ranges, share=wanted.share, bypass=wanted.bypass, narrowed=wanted.narrow,
-        rounded=rounded, prepared=prepared,
-    )  # fmt: skip
+def ours(recipe: Recipe, graph: Path, images: Sequence[Path], out: Path) -> None:
+    """What the stages observe, sensitivity, gptq, finetune and quantize make of a recipe."""
+    calibration = Calibration(
+        float_model=graph,
+        images=images,
+        histograms=out.with_name("histograms.npz"),
+        losses=out.with_name("losses.csv"),
+        gptq_weights=out.with_name("gptq.npz"),
+        statistics=recipe.statistics,
+    )
+    fix_torch_threads()
+    if recipe.needs_histograms:
+        observe(graph, images, calibration.histograms)
+    if recipe.needs_sensitivity:
+        write_losses(calibration.losses, measure_losses(graph, calibration.histograms, images))
+    if recipe.needs_gptq_weights:
+        round_for_all(graph, calibration.histograms, images, calibration.gptq_weights)
+    quantize(run_passes(recipe, calibration), recipe, out.parent)
 
 
 def contenders() -> dict[str, Quantizer]:
@@ -78,7 +75,7 @@ def contenders() -> dict[str, Quantizer]:
     return {
         **{f"onnxruntime {way.name}": partial(onnxruntime_static, method=way) for way in ways},
         "nncf": nncf_default,
-        **{name: partial(ours, row) for name, row in our_rows().items()},
+        **{name: partial(ours, recipe) for name, recipe in our_recipes().items()},
     }
 
 

@@ -16,7 +16,7 @@ from edsr_int8.metrics.protocols import PROTOCOLS
 from edsr_int8.metrics.scores import BuildFacts, Score, Unscored
 from edsr_int8.models.complexity import card_flops_g, gmacs
 
-NATIVE, CARD = "evaluation", "card"  # sub-folders: images of their own shape, and of the card's fixed one
+NATIVE, FIXED = "evaluation", "card"  # sub-folders: images of their own shape, and of the card's fixed one
 
 
 def build_facts(network: NetworkFacts, model: Path, shape: tuple[int, int]) -> BuildFacts:
@@ -62,8 +62,8 @@ def score_build(
     scores: dict[str, dict[str, Score | Unscored]] = {}
     for dataset in datasets:
         found = scores.setdefault(dataset, {})
-        for kind in (CARD, NATIVE):  # in this order: the crops of the native images replace the card's
-            wanted = [PROTOCOLS[name] for name in protocols if PROTOCOLS[name].fixed_shape == (kind == CARD)]
+        for kind in (FIXED, NATIVE):  # in this order: the crops of the native images replace the card's
+            wanted = [PROTOCOLS[name] for name in protocols if PROTOCOLS[name].fixed_shape == (kind == FIXED)]
             if not wanted:
                 continue
             if not (outputs / kind).is_dir():  # the vendor's accelerator runs its fixed shape only
