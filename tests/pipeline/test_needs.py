@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from stages.coverage import coverage
 from stages.gptq import gptq
 from stages.observe import observe
 from stages.sensitivity import sensitivity
@@ -55,10 +56,11 @@ def test_stages_that_are_not_needed_write_an_empty_file_which_their_readers_unde
     rows = params.load(ROOT / "presets" / "sample_scores.yaml")  # calibrates nothing
     monkeypatch.chdir(tmp_path)
     write_json(layout.needs(), needed_stages(rows))
-    for stage in (observe, gptq, sensitivity):
+    for stage in (observe, coverage, gptq, sensitivity):
         stage(rows, "m")  # there is no graph and no image to read
     assert layout.gptq("m").read_bytes() == b""
-    assert read_analysis(layout.sensitivity("m"), layout.histograms("m"), {}) == Analysis([], {}, {})
+    read = read_analysis(layout.sensitivity("m"), layout.histograms("m"), layout.coverage("m"), {})
+    assert read == Analysis([], {}, {}, {})
 
 
 def test_a_stage_that_is_needed_is_not_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
