@@ -1,10 +1,10 @@
-"""SSIM beside scikit-image's: time and difference on a 2K image, in one run.
+"""SSIM against scikit-image: time and difference on a 2K image, in one run.
 
     python benchmarks/ssim_speed.py [--repeats 10]
 
-All measure the same windows (11x11 Gaussian, inside the image only), in turns, after a round that warms
-them up. Wall time is what a user waits; CPU time is the work, whatever the number of threads. The median is
-the machine as it is, the best what it can do. scikit-image has no threads to set.
+Both use the same windows (11x11 Gaussian, inside the image only) and take turns, after one round of warm-up.
+Wall time is what a user waits for; CPU time adds up over threads. The median includes other load on the
+machine, the best does not. scikit-image always uses one thread.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def timed(function: Callable[..., float], images: tuple[np.ndarray, ...]) -> tup
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="SSIM beside scikit-image's")
+    parser = argparse.ArgumentParser(description="SSIM against scikit-image")
     parser.add_argument("--repeats", type=int, default=10)
     options = parser.parse_args()
     cv2.setNumThreads(1)

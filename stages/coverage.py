@@ -1,4 +1,4 @@
-"""Some evaluation images -> build/coverage/<model>.json: how much of them the calibrated ranges clip."""
+"""Some evaluation images -> build/coverage/<model>.json: how much the calibrated ranges clip of them."""
 
 from edsr_int8.files import write_json
 from edsr_int8.pipeline import layout

@@ -25,7 +25,7 @@ where a network takes any shape."""
 def as_card(results: Results, rows: Sequence[QualityRow]) -> str:
     """A table for each data set and protocol, in the card's own columns.
 
-    fp32 has a row for each model, other precisions for each model and target. Below: what did not run, and warnings.
+    fp32 has one row for each model, other precisions one for each target. Warnings stand below.
     """
     sections = [HEAD]
     for dataset, protocol in dict.fromkeys((row.dataset, row.protocol) for row in rows):
