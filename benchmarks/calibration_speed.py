@@ -40,7 +40,7 @@ def percentile_collection(graph: Path, images: list[Path]) -> Work:
 
 
 def nncf_quantize(graph: Path, images: list[Path]) -> Work:
-    """All of it: NNCF does not part calibration from the bias correction that follows."""
+    """All of it: NNCF does not separate calibration from the bias correction that follows."""
     from foreign_quantizers import nncf_default
 
     importlib.import_module("nncf")
