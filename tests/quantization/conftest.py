@@ -128,7 +128,7 @@ def portrait() -> np.ndarray:
 @pytest.fixture
 def images(tmp_path: Path, portrait: np.ndarray) -> list[Path]:
     """Three photographs of different shapes, one smaller than any network's receptive field."""
-    parts = [portrait[:40, :33], portrait[80:82, 40:43], data.coffee()[100:131, 200:220]]
-    for i, part in enumerate(parts):
-        write_png(tmp_path / f"images/{i}.png", part)
+    photographs = [portrait[:40, :33], portrait[80:82, 40:43], data.coffee()[100:131, 200:220]]
+    for i, photograph in enumerate(photographs):
+        write_png(tmp_path / f"images/{i}.png", photograph)
     return sorted((tmp_path / "images").iterdir())

@@ -41,8 +41,8 @@ def int8_build(graph: Path, folder: Path, *images: np.ndarray) -> Path:
 
 def test_real_network_loses_little_on_set5(shared: Path, real_graphs: Graphs, tmp_path: Path) -> None:
     photographs = sorted((shared / "data/BSD100/HR").glob("*.png"))[::10]
-    even = (read_rgb(path)[:320, :320] for path in photographs)
-    built = int8_build(real_graphs("mobile"), tmp_path, *(bicubic.reduce(image, 2) for image in even))
+    cropped = (read_rgb(path)[:320, :320] for path in photographs)
+    built = int8_build(real_graphs("mobile"), tmp_path, *(bicubic.reduce(image, 2) for image in cropped))
     drops = []
     for path in sorted((shared / "data/Set5/HR").glob("*.png")):
         reference = read_rgb(path)

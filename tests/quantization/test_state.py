@@ -76,10 +76,10 @@ def test_missing_file_is_refused(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("share", [0, 0.01, 0.5, 0.9, 0.999])
-def test_truncated_file_is_refused(folder: Path, name: str, share: float) -> None:
+@pytest.mark.parametrize("fraction", [0, 0.01, 0.5, 0.9, 0.999])
+def test_truncated_file_is_refused(folder: Path, name: str, fraction: float) -> None:
     content = (folder / name).read_bytes()
-    (folder / name).write_bytes(content[: int(share * len(content))])
+    (folder / name).write_bytes(content[: int(fraction * len(content))])
     assert re.search("run (it )?again", refusal(folder))
 
 
@@ -106,9 +106,9 @@ def test_network_of_another_form_is_refused(folder: Path, text: str) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_damaged_bytes_are_refused_or_harmless(folder: Path, name: str) -> None:
     """Some bytes may differ without harm: a weight's, a date's."""
-    whole, random_of = (folder / name).read_bytes(), random.Random(0)
+    original, random_of = (folder / name).read_bytes(), random.Random(0)
     for _ in range(300):
-        damaged = bytearray(whole)
+        damaged = bytearray(original)
         for _ in range(random_of.choice([1, 3])):
             damaged[random_of.randrange(len(damaged))] = random_of.randrange(256)
         (folder / name).write_bytes(damaged)

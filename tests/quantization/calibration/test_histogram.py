@@ -49,11 +49,11 @@ def test_ends_are_exact(values: np.ndarray) -> None:
 
 
 @given(tensors, st.permutations(range(5)))
-def test_parts_in_any_order_add_up_to_the_whole(values: np.ndarray, order: list[int]) -> None:
-    parts = [part for part in np.array_split(values, 5) if part.size]
-    total = count(parts[0])
-    for part in parts[1:]:
-        total = total + count(part)
+def test_chunks_in_any_order_add_up(values: np.ndarray, order: list[int]) -> None:
+    chunks = [chunk for chunk in np.array_split(values, 5) if chunk.size]
+    total = count(chunks[0])
+    for chunk in chunks[1:]:
+        total = total + count(chunk)
     shuffled = [count(np.array_split(values, 5)[i]) for i in order if np.array_split(values, 5)[i].size]
     other = sum(shuffled[1:], shuffled[0])
     assert equal(total, count(values))

@@ -75,9 +75,9 @@ def test_bytes_depend_on_neither_order_nor_threads(
 
 def test_histograms_of_subsets_add_up(float_graphs: Graphs, images: list[Path], tmp_path: Path) -> None:
     whole = observed(float_graphs("x1"), images, tmp_path / "a.npz")
-    parts = [observed(float_graphs("x1"), [image], tmp_path / "b.npz") for image in images]
+    subsets = [observed(float_graphs("x1"), [image], tmp_path / "b.npz") for image in images]
     for name, seen in whole.items():
-        total = parts[0][name] + parts[1][name] + parts[2][name]
+        total = subsets[0][name] + subsets[1][name] + subsets[2][name]
         assert (total.counts == seen.counts).all()
         assert (total.low, total.high) == (seen.low, seen.high)
 

@@ -48,10 +48,10 @@ def test_sweep_with_rounded_weights_keeps_the_scale_that_is_in_them(
 ) -> None:
     folded, swept = fold_long_skip(networks("x1")), Recipe("int8", "percentile", 90.0)
     histograms = load_histograms(observed(float_graphs("x1"), tmp_path, portrait).histograms, folded)
-    narrow, card = (
+    ours, card = (
         choose_grids(folded, histograms, each, weights_are_rounded=True) for each in (swept, MODEL_CARD)
     )
-    assert narrow["body_end"] == card["body_end"] and narrow["head"] != card["head"]
+    assert ours["body_end"] == card["body_end"] and ours["head"] != card["head"]
     assert choose_grids(folded, histograms, swept)["body_end"] != card["body_end"]
 
 

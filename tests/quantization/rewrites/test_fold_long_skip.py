@@ -92,10 +92,10 @@ def test_sum_with_a_second_consumer_stays(networks: Networks) -> None:
 def test_skip_that_is_all_high_precision_stays(networks: Networks, name: str, consumer: str) -> None:
     """Only then is nothing of it rounded."""
     network = networks(name)
-    whole = [consumer, "body_end.add", "head"]
-    assert fold_long_skip(network, whole) is network
-    for part in (whole[:1], whole[:2], whole[1:], ["body.0.conv2.add"]):
-        assert fold_long_skip(network, part) is not network
+    skip = [consumer, "body_end.add", "head"]
+    assert fold_long_skip(network, skip) is network
+    for some in (skip[:1], skip[:2], skip[1:], ["body.0.conv2.add"]):
+        assert fold_long_skip(network, some) is not network
 
 
 def test_grid_without_values_above_zero_is_refused(networks: Networks) -> None:
@@ -165,16 +165,16 @@ def test_mixed_graph_concatenates_codes_too(quantized: States, portrait: np.ndar
 @pytest.mark.parametrize("name", WITH_SKIP)
 def test_grid_of_the_trunk_may_be_learned(quantized: States, portrait: np.ndarray, name: str) -> None:
     """What is learned on another grid is what is built on it, and the plane keeps its room."""
-    state, part = folded(quantized(name)), portrait[60:76, 40:53]
+    state, image = folded(quantized(name)), portrait[60:76, 40:53]
     simulation = Simulation(state)
     simulation.log_scales[TRUNK] += 0.3
     simulation.zero_points[TRUNK] += 255
     moved = simulation.result()
     assert moved.grids[TRUNK].zero_point == 191 and moved.grids[TRUNK].scale > state.grids[TRUNK].scale
-    before, after = output(quantized(name).network, part), output(moved.network, part)
+    before, after = output(quantized(name).network, image), output(moved.network, image)
     assert np.abs(before - after).max() < 1e-3  # still that network
-    image = torch.from_numpy(nchw(part, np.float32))
-    learned, built = (each(image, rounding=TENSORS) for each in (simulation, Simulation(moved)))
+    pixels = torch.from_numpy(nchw(image, np.float32))
+    learned, built = (each(pixels, rounding=TENSORS) for each in (simulation, Simulation(moved)))
     assert (learned - built).abs().max() < 0.01
 
 
