@@ -1,0 +1,53 @@
+"""Crops of calibration images: how many, of what shape and from which images."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edsr_int8.data.images import write_png
+from edsr_int8.errors import InputError
+from edsr_int8.quantization.simulation import crops as module
+from edsr_int8.quantization.simulation.crops import cut_crops
+
+
+@pytest.fixture
+def levels(tmp_path: Path) -> list[Path]:
+    """Ten images, each of one grey level: 0, 20, ... 180."""
+    for i in range(10):
+        write_png(tmp_path / f"{i}.png", np.full((20, 24 + i, 3), 20 * i, np.uint8))
+    return sorted(tmp_path.glob("*.png"))
+
+
+def test_count_shape_and_an_eighth_held_out(levels: list[Path]) -> None:
+    found = cut_crops(levels, count=32, patch=16, seed=0)
+    assert found.training.shape == (32, 3, 16, 16) and found.held_out.shape == (4, 3, 16, 16)
+    assert found.training.dtype == found.held_out.dtype == torch.uint8
+
+
+def test_held_out_crops_are_of_other_images(levels: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "STRETCHED", 0.0)
+    found = cut_crops(levels, count=200, patch=8, seed=0)
+    held_out, training = (set(crops.unique().tolist()) for crops in (found.held_out, found.training))
+    assert held_out == {0, 160} and training == set(range(0, 200, 20)) - held_out
+
+
+def test_one_image_is_both(levels: list[Path]) -> None:
+    found = cut_crops(levels[3:4], count=4, patch=64, seed=0)
+    assert found.training.shape == (4, 3, 20, 20)  # no larger than the image
+    assert len(found.held_out) == 1
+
+
+def test_seed_tells_the_crops_and_order_of_the_images_does_not(levels: list[Path]) -> None:
+    one, same, other = (
+        cut_crops(images, count=16, patch=8, seed=seed)
+        for images, seed in ((levels, 5), (levels[::-1], 5), (levels, 6))
+    )
+    assert torch.equal(one.training, same.training) and torch.equal(one.held_out, same.held_out)
+    assert not torch.equal(one.training, other.training)
+
+
+def test_no_image_is_refused() -> None:
+    with pytest.raises(InputError, match="no calibration images"):
+        cut_crops([], count=1, patch=8, seed=0)
