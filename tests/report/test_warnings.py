@@ -43,7 +43,7 @@ def test_calibration_that_leaves_out_what_evaluation_needs_is_flagged_with_the_w
     assert found["fp32/onnxruntime"] == ""
     assert (
         "do not cover" in found["int8/onnxruntime"]
-        and "26.9% of the values of body.1.conv2.add" in (found["int8/onnxruntime"])
+        and "26.9 % of the values of body.1.conv2.add" in (found["int8/onnxruntime"])
     )
 
 

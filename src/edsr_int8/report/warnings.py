@@ -36,7 +36,8 @@ def _calibration(results: Results, key: BuildKey, dataset: str) -> Iterator[str]
     clipped = results.analyses[key.model].clipped
     worst = max(clipped, key=lambda name: clipped[name], default="")
     if clipped.get(worst, 0.0) > CLIPPED_LIMIT:
+        share, limit = 100 * clipped[worst], 100 * CLIPPED_LIMIT
         yield (
             "the calibration images do not cover the evaluation images: "
-            f"{clipped[worst]:.1%} of the values of {worst} lie outside its range (limit {CLIPPED_LIMIT:.1%})"
+            f"{share:.1f} % of the values of {worst} lie outside its range (limit {limit:g} %)"
         )
