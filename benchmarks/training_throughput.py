@@ -1,15 +1,15 @@
 """Training steps a second: this project's loop against the loops of EDSR-PyTorch and BasicSR.
 
-Theirs decode a PNG pair for every crop and compute float32 in NCHW memory. Same
-network, batch, patch and images for all, in turns; no loop writes checkpoints or validates.
+The upstream loops decode a PNG pair for every crop and compute float32 in NCHW memory. All have the same
+network, batch, patch and images and run in turns; none writes checkpoints or validates.
   EDSR-PyTorch  src/data/srdata.py with --ext img: imageio reads both files (its default, --ext sep, keeps
                 every image decoded in a pickle of its own and reads that whole for every crop)
   BasicSR       basicsr/data/paired_image_dataset.py with a disk back end: OpenCV decodes both files, and
                 the whole image becomes float32 in 0..1 before the crop
   BasicSR, cut  the same on files of 480x480, into which a script of its cuts DIV2K beforehand
-Both decode in 6 DataLoader workers by default; here they get one a core, above which PyTorch warns, or
---workers, of which 0 decodes in the loop itself. Beside the time of a step stands what it costs in
-core-seconds, workers included: what other work on the machine disturbs least.
+Both decode in 6 DataLoader workers by default. Here they get one a core, since PyTorch warns above that, or
+--workers; 0 decodes in the loop itself. Beside the time of a step stands its cost in core-seconds, workers
+included, which other work on the machine disturbs least.
 
     python benchmarks/training_throughput.py [--workers N]
                                                         # minutes on 2 cores; a GPU is used where there is one
@@ -39,6 +39,7 @@ from edsr_int8.data.degrade.bicubic import reduce
 from edsr_int8.data.images import Image, read_rgb, write_png
 from edsr_int8.data.pairs.read import read_pairs
 from edsr_int8.data.sample import make_sample
+from edsr_int8.machine import cores
 from edsr_int8.models.build import build
 from edsr_int8.training.crops import transformed
 from edsr_int8.training.learner import Learner
@@ -64,7 +65,6 @@ RECIPE = Training(
     learning_rate=1e-4,
 )
 HEIGHT, WIDTH = 1356, 2040
-CORES = len(os.sched_getaffinity(0))
 CUT = 480  # BasicSR, scripts/data_preparation/extract_subimages.py
 
 
@@ -103,7 +103,7 @@ def as_basicsr(path: Path) -> Any:
 
 
 class PngPairs(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
-    """What both upstream projects do for a sample: decode two files, cut, turn, make tensors."""
+    """What both upstream projects do for a sample: decode two files, cut, rotate or mirror, make tensors."""
 
     def __init__(self, folder: Path, read: Callable[[Path], Any], steps: int) -> None:
         self.pairs, self.read, self.steps = read_pairs(folder), read, steps
@@ -132,7 +132,7 @@ class PngPairs(torch.utils.data.Dataset[tuple[Tensor, Tensor]]):
 def theirs(
     folder: Path, read: Callable[[Path], Any], steps: int, device: str, *, workers: int
 ) -> Generator[None, None, None]:
-    """The upstream loop, one step each time it is asked; its workers decode for `steps`, and no more."""
+    """The upstream loop, one step for each `next`; its workers decode for `steps` steps."""
     torch.manual_seed(0)
     network = build(RECIPE.description).to(device)
     optimizer = torch.optim.Adam(network.parameters(), lr=RECIPE.learning_rate)
@@ -146,7 +146,7 @@ def theirs(
 
 
 def ours(folder: Path, store: Path, precision: str, device: str) -> Generator[None, None, None]:
-    """This project's loop, one step each time it is asked."""
+    """This project's loop, one step for each `next`."""
     training = replace(RECIPE, precision=precision)
     pixels = decode([folder], scales=[2], store=store)
     learner = Learner(training, device=device)
@@ -156,7 +156,7 @@ def ours(folder: Path, store: Path, precision: str, device: str) -> Generator[No
 
 
 def step_cost(loop: Generator[None, None, None], steps: int, device: str) -> tuple[float, float]:
-    """(seconds, core-seconds) a step; the first, which starts the workers, counts for the latter only."""
+    """(seconds, core-seconds) a step; the first, which starts the workers, counts for core-seconds only."""
     cores_before = core_seconds()
     next(loop)
     start = time.perf_counter()
@@ -170,7 +170,7 @@ def step_cost(loop: Generator[None, None, None], steps: int, device: str) -> tup
 
 
 def core_seconds() -> float:
-    """Of this process and of the workers that have ended."""
+    """Core-seconds of this process and of the workers that have ended."""
     used = os.times()
     return used.user + used.system + used.children_user + used.children_system
 
@@ -180,7 +180,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=6, help="pairs, 2040x1356")
     parser.add_argument("--steps", type=int, default=6, help="steps a round")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=CORES, help="that decode for the upstream loops")
+    parser.add_argument("--workers", type=int, default=cores(), help="that decode for the upstream loops")
     given = parser.parse_args()
     device, steps = "cuda" if torch.cuda.is_available() else "cpu", given.steps + 1
     with tempfile.TemporaryDirectory() as temporary:
@@ -199,7 +199,7 @@ def main() -> None:
         }
         costs: dict[str, list[tuple[float, float]]] = {name: [] for name in loops}
         megabytes = statistics.mean(p.stat().st_size for p in (pairs / "hr").iterdir()) / 1e6
-        print(f"{device}, {CORES} cores; f64 b16 x2, batch {RECIPE.batch}, patch {RECIPE.patch}")
+        print(f"{device}, {cores()} cores; f64 b16 x2, batch {RECIPE.batch}, patch {RECIPE.patch}")
         print(f"{given.workers} workers decode for the upstream loops")
         print(f"{given.images} pairs {WIDTH}x{HEIGHT}, {megabytes:.1f} MB a PNG, {decoding:.2f} s to decode")
         for _ in range(given.rounds):
@@ -210,7 +210,7 @@ def main() -> None:
 
 
 def print_costs(costs: dict[str, list[float]], unit: str) -> None:
-    """Medians of the rounds; a ratio is the median of those within a round."""
+    """Print the median of the rounds; a ratio is the median of the ratios of each round."""
     print(f"{unit} a step")
     for name, taken in costs.items():
         ratios = [
