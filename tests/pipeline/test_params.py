@@ -83,6 +83,7 @@ def test_values_arrive_typed(tmp_path: Path) -> None:
         ),
         ("precisions.int8.percentile", 101, ["precisions.int8.percentile", "from 50 to 100"]),
         ("precisions.int8.percentile", "99,9", ["precisions.int8.percentile", "a number"]),
+        ("precisions.int8.ranges", "median", ["precisions.int8.ranges", "median", "percentile", "entropy"]),
         ("precisions.int8.gptq", 1, ["precisions.int8.gptq", "true or false"]),
         ("precisions.int8.unify_scales", "yes", ["precisions.int8.unify_scales", "true or false"]),
         ("precisions.int8.finetune", {"step": 9}, ["precisions.int8.finetune.step", "did you mean steps"]),

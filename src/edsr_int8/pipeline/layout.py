@@ -86,7 +86,7 @@ def finetuned(model: str, precision_name: str) -> Path:
 
 
 def curve(model: str, precision_name: str) -> Path:
-    """The curve.csv of `finetuned` where DVC can plot it and the page finds all: no point without finetuning."""
+    """`finetuned`'s curve.csv where DVC can plot it and the page finds all: no point without finetuning."""
     return BUILD / "curves" / model / f"{precision_name}.csv"
 
 
