@@ -80,7 +80,7 @@ def test_one_knob_runs_again_only_what_depends_on_it(project: Project) -> None:
     ran, restored = project.repro()
     assert not restored
     quantize = {build.replace("-onnxruntime", "") for build in INT8}
-    expected = {f"{stage}@{b}" for stage in ("tune", "quantize", "agree") for b in quantize}
+    expected = {f"{stage}@{b}" for stage in ("finetune", "quantize", "compare_targets") for b in quantize}
     expected |= {f"{stage}@{b}" for stage in ("infer", "time", "evaluate") for b in INT8}
     assert ran == expected | {"probe", "report"}
 
@@ -101,8 +101,8 @@ def test_a_new_row_runs_only_its_own_stages(project: Project) -> None:
     project.write_params(params)
     ran, _ = project.repro()
     others = {name for name in ran if "tiny_again" not in name}
-    # `select` looks again because there is a new data set, and finds the same images: nothing behind it runs.
-    assert others <= {"probe", "report", "dataset@more", "select@tiny_x1", "select@tiny_x2"}
+    # `model_images` looks again for the new data set and finds the same images: nothing after it runs.
+    assert others <= {"probe", "report", "dataset@more", "model_images@tiny_x1", "model_images@tiny_x2"}
     assert {row["model"] for row in table(project)} == {"tiny_x2", "tiny_x1", "tiny_again"}
     project.run("git", "checkout", "params.yaml")
     project.repro()

@@ -68,6 +68,8 @@ def test_values_arrive_typed(tmp_path: Path) -> None:
         ("models.a/b", {}, ["models", "'a/b'", "letters, digits and _"]),
         ("models.edsr_x2_sample.res_scale", float("nan"), ["res_scale", "a finite number"]),
         ("models.edsr_x2_sample.shape", [256, 0], ["shape: expected native or [height, width]"]),
+        ("models.edsr_x2_sample.shape", ..., ["models.edsr_x2_sample: missing shape"]),
+        ("models.shape", {}, ["models.shape: missing", "features", "shape"]),
         ("models.edsr_x2_sample.shape", "fixed", ["shape: expected native or [height, width]", "'fixed'"]),
         ("models.edsr_x2_sample.weights", 3, ["weights", "text", "quotes"]),
         ("models.edsr_x2_sample.weights", date(2001, 1, 1), ["weights", "the date 2001-01-01", "quotes"]),

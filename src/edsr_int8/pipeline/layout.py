@@ -8,9 +8,9 @@ from pathlib import Path
 BUILD = Path("build")
 RESULTS = Path("results")
 SAMPLE = BUILD / "sample"
-RANDOM_START = Path("data/weights/random")  # names no weights: DVC wants a file that is there
+RANDOM_START = Path("data/weights/random")  # holds no weights: DVC needs a file that exists
 
-# Names that a model, precision or target row may not take: their folders would be the pipeline's own.
+# Names that a model, precision or target row may not have: the pipeline uses these folders itself.
 RESERVED_MODELS = (
     *("bundle", "comparison", "coverage", "curves", "datasets", "gptq", "histograms", "partial", "probe"),
     *("sample", "scores", "sensitivity", "timings", "training", "training_images"),
@@ -21,12 +21,12 @@ RESERVED = {"models": RESERVED_MODELS, "precisions": RESERVED_PRECISIONS, "targe
 
 
 def fetched(download: str) -> Path:
-    """The unpacked archive, or the one file, of a `downloads` row."""
+    """The file of a `downloads` row, or the files of its archive."""
     return Path("data/fetched") / download
 
 
 def partial(stage: str, row: str) -> Path:
-    """State of unfinished work: DVC does not track it, so it survives a killed run."""
+    """State of unfinished work. DVC does not track it, so a killed run can go on from it."""
     return BUILD / "partial" / stage / row
 
 
@@ -61,32 +61,32 @@ def images(model: str) -> Path:
 
 
 def histograms(model: str) -> Path:
-    """Of every activation of the float network over the calibration images."""
+    """Histograms of every activation of the float network on the calibration images."""
     return BUILD / "histograms" / f"{model}.npz"
 
 
 def coverage(model: str) -> Path:
-    """Of every activation the share that the calibrated range clips on some evaluation images."""
+    """For each activation, the share of its values on some evaluation images that its range clips."""
     return BUILD / "coverage" / f"{model}.json"
 
 
 def gptq(model: str) -> Path:
-    """Weights of the folded network on their int8 grids, rounded by what calibration shows."""
+    """Weights of the folded network, rounded to their int8 grids by GPTQ."""
     return BUILD / "gptq" / f"{model}.npz"
 
 
 def sensitivity(model: str) -> Path:
-    """What rounding each tensor and each convolution costs."""
+    """The output error that quantizing each tensor and each convolution causes."""
     return BUILD / "sensitivity" / f"{model}.csv"
 
 
 def finetuned(model: str, precision_name: str) -> Path:
-    """curve.csv and, where the row asks for more than a histogram, weights.npz and grids.json."""
+    """curve.csv and, for a recipe that learns, the quantized network."""
     return BUILD / model / precision_name / "finetune"
 
 
 def curve(model: str, precision_name: str) -> Path:
-    """`finetuned`'s curve.csv where DVC can plot it and the page finds all: no point without finetuning."""
+    """The curve.csv of `finetuned`, in the folder that DVC plots; without finetuning it has no points."""
     return BUILD / "curves" / model / f"{precision_name}.csv"
 
 
@@ -99,12 +99,12 @@ def onnx(model: str, precision_name: str) -> Path:
 
 
 def ranges(model: str, precision_name: str) -> Path:
-    """Tensor -> low, high, scale and zero point; none of a float build."""
+    """Tensor -> low, high, scale and zero point; empty for a float build."""
     return precision(model, precision_name) / "ranges.json"
 
 
 def outputs(model: str, precision_name: str, target: str) -> Path:
-    """status.json and <dataset>/**.png: what the build makes of the evaluation images."""
+    """status.json and <dataset>/**.png: the build's output for the evaluation images."""
     return precision(model, precision_name) / target
 
 
@@ -114,12 +114,12 @@ def scores(model: str, precision_name: str, target: str) -> Path:
 
 
 def comparison(model: str, precision_name: str) -> Path:
-    """How far each target's images are from those of exact integer arithmetic."""
+    """How far each target's images differ from those of exact integer arithmetic."""
     return BUILD / "comparison" / model / f"{precision_name}.json"
 
 
 def bundle(model: str) -> Path:
-    """What the vendor's compiler takes, or a README.md that says why there is none."""
+    """The folder that the accelerator's compiler reads, or a README.md that says why there is none."""
     return BUILD / "bundle" / model
 
 
@@ -128,20 +128,20 @@ def timing(model: str, precision_name: str, target: str) -> Path:
 
 
 def probe(target: str) -> Path:
-    """Which runtime a `targets` row finds here, and what of this machine changes its results."""
+    """The runtime of a `targets` row here, and the facts of this machine that change its results."""
     return BUILD / "probe" / f"{target}.json"
 
 
 def code(stage: str) -> Path:
-    """Every file of the repository that the stage's script may run, and its hash."""
+    """Every file of the repository that the stage's script may load, with its hash."""
     return BUILD / "probe" / "code" / f"{stage}.json"
 
 
 def needs() -> Path:
-    """Which of the stages that serve all precisions a row needs."""
+    """Which of the stages observe, gptq and sensitivity some row of `precisions` needs."""
     return BUILD / "probe" / "needs.json"
 
 
 def fid_probe() -> Path:
-    """What the section `fid` asks for, and whether it can be had; no target's name has a '-'."""
+    """What the section `fid` asks for, and whether its weights are here; no target's name has a '-'."""
     return probe("fid-weights")

@@ -1,4 +1,4 @@
-"""The stages that serve all rows of `precisions` at once: observe, gptq and sensitivity. Are they needed?
+"""Whether the stages observe, gptq and sensitivity are needed: each serves all rows of `precisions` at once.
 
 `probe` writes the answer down, so that these stages depend on it and not on every row.
 """

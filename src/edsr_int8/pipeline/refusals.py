@@ -39,7 +39,7 @@ WANTED = {  # pydantic's error type -> what was expected
     "dataclass_type": "keys and values",
     "dict_type": "rows by name ({} for none)",
 }
-SHAPE = "native or [height, width]"  # the one value of two kinds: pydantic reports on each
+LIMITS = ("literal_error", "greater_than_equal", "less_than_equal")
 
 
 def refusal(errors: Sequence[Mapping[str, Any]], kind: type) -> str:
@@ -51,15 +51,22 @@ def refusal(errors: Sequence[Mapping[str, Any]], kind: type) -> str:
     place, found = error["loc"], error["input"]
     if error["type"] == UNKNOWN:
         return f"{dotted(place)}: {_unknown(place, kind)}"
-    if error["type"] == MISSING and "shape" not in place:
+    if _is_shape(place):
+        return f"{dotted(place[:3])}: expected native or [height, width], found {found!r}"
+    if error["type"] == MISSING:
         keys = [one["loc"][-1] for one in errors if (one["type"], one["loc"][:-1]) == (MISSING, place[:-1])]
         return f"{dotted(place[:-1])}: missing {', '.join(keys)}"
-    if "shape" in place:
-        return f"{dotted(place[: place.index('shape') + 1])}: expected {SHAPE}, found {found!r}"
     if wanted := WANTED.get(error["type"]):
         quotes = "; put it in quotes" if wanted == "text" and isinstance(found, int | float) else ""
         return f"{dotted(place)}: expected {wanted}, found {found!r}{quotes}"
-    return f"{dotted(place)}: found {found!r}; allowed: {_allowed(_annotation(kind, place))}"
+    if error["type"] in LIMITS:
+        return f"{dotted(place)}: found {found!r}; allowed: {_allowed(_annotation(kind, place))}"
+    return f"{dotted(place)}: found {found!r}: {error['msg']}"
+
+
+def _is_shape(place: Sequence[str | int]) -> bool:
+    """Whether the value is the shape of a model: of two kinds, so that pydantic reports on each of them."""
+    return place[0:1] == ("models",) and place[2:3] == ("shape",) and len(place) > 3
 
 
 def dotted(place: Iterable[str | int]) -> str:
