@@ -1,4 +1,4 @@
-"""From a description to the torch module."""
+"""A description -> the torch module."""
 
 from edsr_int8.models.description import Description, check
 from edsr_int8.models.edsr import EDSR
@@ -8,6 +8,6 @@ NETWORKS = {"edsr": EDSR, "mdsr": MDSR}
 
 
 def build(description: Description) -> EDSR:
-    """The network, with random weights and in training mode. InputError where there is none such."""
+    """The module, with random weights and in training mode. InputError where no network is like this."""
     check(description)
     return NETWORKS[description.network](description)

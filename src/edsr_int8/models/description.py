@@ -1,4 +1,4 @@
-"""What a network is, in six facts: enough to build it and to name its tensors."""
+"""What a network is, in seven facts: enough to build it and to name its tensors."""
 
 import math
 from dataclasses import dataclass
@@ -8,8 +8,10 @@ from annotated_types import Ge, Interval
 
 from edsr_int8.errors import InputError
 
-# Mean of DIV2K, per channel, in 0..1: every EDSR but the `direct` one subtracts it, in grey levels.
-DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
+RGB = tuple[float, float, float]
+
+DIV2K_MEAN: RGB = (0.4488, 0.4371, 0.4040)  # of each channel, in 0..1
+NO_MEAN: RGB = (0.0, 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,7 @@ class Description:
     scale: int
     res_scale: float
     upsampler: str  # pixelshuffle | direct | none
+    rgb_mean: RGB = DIV2K_MEAN  # subtracted from the image and added to the output, in 0..1; not by `direct`
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class NetworkRow:
     network: Literal["edsr", "mdsr"]
     features: Annotated[int, Ge(1)]
     blocks: Annotated[int, Ge(1)]
-    scale: Annotated[int, Interval(ge=1, le=4)]  # no Literal: that takes true for 1
+    scale: Annotated[int, Interval(ge=1, le=8)]  # no Literal: that takes true for 1
     res_scale: Annotated[float, Ge(0)]
     upsampler: Literal["pixelshuffle", "direct", "none"]
 
@@ -41,22 +44,22 @@ class NetworkRow:
         )
 
 
-SCALES = {"pixelshuffle": (2, 3, 4), "direct": (2, 3, 4), "none": (1,)}  # by up-sampler
+SCALES = {"pixelshuffle": (2, 3, 4, 8), "direct": (2, 3, 4), "none": (1,)}  # by upsampler
+MDSR_SCALES = (2, 3, 4)  # one checkpoint has a branch for each
 
 
 def scales(description: Description) -> tuple[int, ...]:
-    """Those that one checkpoint serves: MDSR has a branch for each, and `scale` says which one is meant."""
-    return SCALES["pixelshuffle"] if description.network == "mdsr" else (description.scale,)
+    """The scales that one checkpoint holds; of MDSR's three, `description.scale` names the one in use."""
+    return MDSR_SCALES if description.network == "mdsr" else (description.scale,)
 
 
 def check(description: Description) -> None:
-    """Raise InputError, naming the field, its value and what is allowed, where this is no network's."""
+    """Raise InputError, naming the field, its value and what is allowed, where no network is like this."""
     d = description
     _require(d.network in ("edsr", "mdsr"), "network", d.network, "edsr or mdsr")
     _require(d.upsampler in SCALES, "upsampler", d.upsampler, "pixelshuffle, direct or none")
-    _require(
-        d.scale in SCALES[d.upsampler], "scale", d.scale, f"one of {SCALES[d.upsampler]} with {d.upsampler}"
-    )
+    allowed = MDSR_SCALES if d.network == "mdsr" else SCALES[d.upsampler]
+    _require(d.scale in allowed, "scale", d.scale, f"one of {allowed} with {d.network} and {d.upsampler}")
     _require(d.features >= 1, "features", d.features, "1 or more")
     _require(d.blocks >= 1, "blocks", d.blocks, "1 or more")
     _require(0 < d.res_scale < math.inf, "res_scale", d.res_scale, "a positive number, such as 1.0 or 0.1")

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 
 from edsr_int8.models.complexity import convolutions, upsample_factors
-from edsr_int8.models.description import DIV2K_MEAN, Description
+from edsr_int8.models.description import NO_MEAN, Description
 
 
 def conv(inputs: int, outputs: int, kernel: int = 3) -> nn.Conv2d:
-    """A convolution that keeps height and width."""
+    """A convolution whose output is as high and wide as its input."""
     return nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
 
 
@@ -29,7 +29,7 @@ class ResidualBlock(nn.Module):
 
 
 class Upsampler(nn.ModuleList):
-    """Per step a convolution to features * factor^2 channels and a PixelShuffle."""
+    """For each factor a convolution to features * factor^2 channels, then a PixelShuffle."""
 
     def __init__(self, features: int, scale: int) -> None:
         self.factors = upsample_factors(scale)
@@ -54,16 +54,16 @@ class EDSR(nn.Module):
         self.body_end = conv(d.features, d.features)
         self.upsample = Upsampler(d.features, d.scale if d.upsampler == "pixelshuffle" else 1)
         self.tail = conv(d.features, 3 * d.scale**2 if self.direct else 3)
-        mean = torch.zeros(3) if self.direct else 255 * torch.tensor(DIV2K_MEAN)
+        self.shifts_mean = not self.direct and d.rgb_mean != NO_MEAN
         self.mean: Tensor
-        self.register_buffer("mean", mean.view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", 255 * torch.tensor(d.rgb_mean).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:
-        if self.direct:  # no mean shift; the clip belongs to the network and comes before the shuffle
-            y = self.tail(self.trunk(self.head(image))).clamp(0, 255)
-            return nn.functional.pixel_shuffle(y, self.scale)
-        x = self.trunk(self.head(image - self.mean))
-        return self.tail(self.upsample(x)) + self.mean
+        x = image - self.mean if self.shifts_mean else image
+        y = self.tail(self.upsample(self.trunk(self.head(x))))
+        if self.direct:  # the clip belongs to the network and comes before the shuffle
+            return nn.functional.pixel_shuffle(y.clamp(0, 255), self.scale)
+        return y + self.mean if self.shifts_mean else y
 
     def trunk(self, x: Tensor) -> Tensor:
         y = x
@@ -73,8 +73,8 @@ class EDSR(nn.Module):
 
 
 def receptive_radius(description: Description) -> int:
-    """How many low-resolution pixels around a pixel can change its output (exact tiles overlap by it).
+    """How far, in input pixels, a pixel of the image can change the output; exact tiles overlap by as much.
 
-    A convolution reaches half its kernel at its own resolution; pixels behind an up-sampling step are finer.
+    A convolution reaches half its kernel at its own resolution, and pixels are finer after each PixelShuffle.
     """
     return math.ceil(sum((c.kernel // 2) / c.resolution for c in convolutions(description)))

@@ -1,4 +1,4 @@
-"""MDSR (Lim et al. 2017, as EDSR, section 3.3): one scale of it, as a network of its own."""
+"""MDSR (Lim et al. 2017, section 3.3): one of its scales, as a network of its own."""
 
 from torch import Tensor, nn
 
@@ -8,9 +8,9 @@ from edsr_int8.models.edsr import EDSR, ResidualBlock
 
 
 class MDSR(EDSR):
-    """EDSR with two wide residual blocks of the scale's own between `head` and `body`.
+    """EDSR with two residual blocks of 5x5 convolutions between `head` and `body`, own to each scale.
 
-    The long skip starts behind them, as in EDSR-PyTorch's mdsr.py. Input and output as EDSR's.
+    The long skip starts after them, as in EDSR-PyTorch's mdsr.py. Input and output as EDSR's.
     """
 
     def __init__(self, description: Description) -> None:
