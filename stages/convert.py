@@ -1,4 +1,4 @@
-"""The checkpoint of a model -> build/<model>/network: our tensor names, and the network's facts."""
+"""The checkpoint of a model -> build/<model>/checkpoint: our tensor names, and the network's facts."""
 
 from pathlib import Path
 
@@ -12,7 +12,10 @@ from edsr_int8.pipeline.run import run
 def convert(params: Params, model: str) -> None:
     wanted = row(params.models, model, "models")
     try:
-        convert_checkpoint(Path(wanted.weights), wanted.source, wanted.description, layout.checkpoint(model))
+        convert_checkpoint(
+            Path(wanted.weights), wanted.source, wanted.description, layout.checkpoint(model),
+            img_range=wanted.img_range, rgb_mean=wanted.rgb_mean,
+        )  # fmt: skip
     except InputError as error:
         raise InputError(f"models.{model}: {error}") from None
 

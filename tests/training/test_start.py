@@ -18,7 +18,7 @@ from edsr_int8.training.start import start_from
 @pytest.fixture
 def x2(tiny: Training, tmp_path: Path) -> Path:
     network = build(tiny.description)
-    write_checkpoint(network.state_dict(), "official", tiny.description, tmp_path / "x2.pt")
+    write_checkpoint({2: network.state_dict()}, "official", tiny.description, tmp_path / "x2.pt")
     return tmp_path / "x2.pt"
 
 

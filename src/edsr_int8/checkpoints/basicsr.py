@@ -1,39 +1,19 @@
-"""BasicSR's names (https://github.com/XPixelGroup/BasicSR, basicsr/archs/edsr_arch.py).
+"""BasicSR's layout (https://github.com/XPixelGroup/BasicSR, basicsr/archs/edsr_arch.py).
 
-Its network takes and gives 0..1, but computes in 0..255: (x / 255 - mean) * 255 is x - 255 * mean, so the
-weights are ours as they are. The mean is no tensor of the file.
+Its networks take and give 0..1 and compute on (x - rgb_mean) * img_range. Neither number is in the file.
 """
 
-from collections.abc import Mapping
+from edsr_int8.checkpoints.convention import Convention
+from edsr_int8.checkpoints.layout import Layout, State
+from edsr_int8.models.description import DIV2K_MEAN, NO_MEAN, Description
 
-from torch import Tensor
-
-from edsr_int8.checkpoints.match import Shape, foreign_shapes, require_match, shapes, tensor_names
-from edsr_int8.errors import InputError
-from edsr_int8.models.description import Description
-
-
-def from_foreign(state: Mapping[str, Tensor], description: Description) -> dict[str, Tensor]:
-    """Our state dict. InputError lists the tensors that do not fit."""
-    require_match(shapes(state), expected_shapes(description))
-    return {ours: state[theirs] for ours, theirs in tensor_names(description, foreign_name).items()}
+HALF: tuple[float, float, float] = (0.5, 0.5, 0.5)
+PUBLISHED = Convention(255, DIV2K_MEAN)  # of the published files, and BasicSR's default
+UNIT_RANGE = Convention(1, DIV2K_MEAN)
+OTHERS = (Convention(1, NO_MEAN), Convention(255, NO_MEAN), Convention(2, HALF))  # the last is -1..1
 
 
-def to_foreign(state: Mapping[str, Tensor], description: Description) -> dict[str, Tensor]:
-    """The state dict that BasicSR would have saved, to be put under `params`."""
-    expected_shapes(description)  # refuses what BasicSR does not have
-    return {theirs: state[ours] for ours, theirs in tensor_names(description, foreign_name).items()}
-
-
-def expected_shapes(description: Description) -> dict[str, Shape]:
-    """Every tensor of the file. InputError: no such network here."""
-    if description.network != "edsr" or description.upsampler == "direct":
-        what = f"network {description.network} with upsampler {description.upsampler}"
-        raise InputError(f"BasicSR has no {what}; use source official")
-    return foreign_shapes(description, foreign_name)
-
-
-def foreign_name(layer: str, description: Description) -> str:
+def convolution(layer: str, description: Description) -> str:
     match layer.split("."):
         case ["head"]:
             return "conv_first"
@@ -41,8 +21,21 @@ def foreign_name(layer: str, description: Description) -> str:
             return layer
         case ["body_end"]:
             return "conv_after_body"
-        case ["upsample", step]:  # a PixelShuffle after each convolution takes the odd numbers
+        case ["upsample", step]:  # the odd numbers are PixelShuffles
             return f"upsample.{2 * int(step)}"
         case ["tail"]:
             return "conv_last"
-    raise ValueError(f"{layer}: no layer of ours")
+    raise ValueError(f"{layer}: no convolution of ours")
+
+
+def conventions(state: State) -> list[Convention]:
+    return [PUBLISHED, UNIT_RANGE, *OTHERS]
+
+
+LAYOUT = Layout(
+    source="basicsr",
+    publisher="BasicSR",
+    networks=(("edsr", "pixelshuffle"), ("edsr", "none")),
+    convolution=convolution,
+    conventions=conventions,
+)

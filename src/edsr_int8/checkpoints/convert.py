@@ -1,63 +1,98 @@
 """A publisher's checkpoint -> our tensors in safetensors, and the facts of the network beside them."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from safetensors.torch import load_file, save
-from torch import Tensor, nn
+from torch import nn
 
+from edsr_int8.checkpoints.checkpoint import Checkpoint, open_described
+from edsr_int8.checkpoints.convention import on_grey_levels
 from edsr_int8.checkpoints.facts import NetworkFacts, read_facts, write_facts
-from edsr_int8.checkpoints.match import shapes
-from edsr_int8.checkpoints.read import read_state_dict
-from edsr_int8.checkpoints.sources import SOURCES, changes_to_fit
+from edsr_int8.checkpoints.settle import Stated, Verdict, settle
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic, sha256
 from edsr_int8.models.build import build
 from edsr_int8.models.complexity import macs_per_pixel, parameters
-from edsr_int8.models.description import Description, check
+from edsr_int8.models.description import NO_MEAN, RGB, Description
 from edsr_int8.models.edsr import receptive_radius
+from edsr_int8.progress import tell
 
 FILE = "weights.safetensors"
 
 
-def convert(weights: Path, source: str, description: Description, out: Path) -> NetworkFacts:
+def convert(
+    weights: Path,
+    source: str,
+    description: Description,
+    out: Path,
+    *,
+    img_range: float | None = None,
+    rgb_mean: RGB | None = None,
+) -> NetworkFacts:
     """Write `out`/weights.safetensors and `out`/description.json; equal checkpoints give equal bytes.
 
-    InputError, one line that begins with the file: unreadable, or not the network that is described.
+    The converted network takes and gives 0..255, whatever it was trained on: `img_range` and `rgb_mean` say
+    that, in BasicSR's words; where they are None, the file or a trial tells. Warnings go to stderr.
+
+    InputError, one line that begins with the file: it cannot be read, holds another network than the one that
+    is described, or does not tell what it was trained on.
     """
-    state = own_state(read_state_dict(weights), source, description, weights)
+    if description.upsampler == "direct" and rgb_mean not in (None, NO_MEAN):
+        raise InputError(f"{weights}: rgb_mean: the direct upsampler has no mean shift; leave it out")
+    checkpoint = open_described(weights, source, description)
+    stated = Stated(description.res_scale, img_range, rgb_mean)
+    verdict = settle(checkpoint, stated)
+    if verdict.rivals:
+        raise InputError(
+            f"{weights}: does not tell what colours it was trained on: a picture of one grey comes out wrong "
+            f"{verdict.listed()}; state img_range and rgb_mean in the row"
+        )
+    for line in _remarks(checkpoint, verdict, stated):
+        tell(f"{weights}: {line}")
+    convention = verdict.chosen.convention
+    described = replace(description, rgb_mean=convention.rgb_mean)
     facts = NetworkFacts(
-        **asdict(description),
+        **asdict(described),
         source=source,
-        params=parameters(description),
-        macs_per_pixel=macs_per_pixel(description),
-        receptive_radius=receptive_radius(description),
+        params=parameters(described),
+        macs_per_pixel=macs_per_pixel(described),
+        receptive_radius=receptive_radius(described),
         weights_sha256=sha256(weights),
+        img_range=convention.img_range,
     )
     with atomic(out / FILE) as temporary:
-        temporary.write_bytes(save(state))
+        temporary.write_bytes(save(on_grey_levels(checkpoint.state, convention.img_range)))
     write_facts(facts, out)
     return facts
 
 
-def own_state(
-    foreign: Mapping[str, Tensor], source: str, description: Description, weights: Path
-) -> dict[str, Tensor]:
-    """`foreign`, read from `weights`, in our names. InputError also says what would fit."""
-    try:
-        check(description)
-        return SOURCES[source].from_foreign(foreign, description)
-    except InputError as error:
-        changes = changes_to_fit(shapes(foreign), source, description)
-        fields = ", ".join(f"{name}: {value}" for name, value in changes.items())
-        hint = f"; this file needs {fields} in the row" if fields else ""
-        raise InputError(f"{weights}: {error}{hint}") from None
-
-
 def load_network(folder: Path) -> tuple[nn.Module, NetworkFacts]:
-    """The converted network in evaluation mode, without gradients, and its facts."""
+    """The converted network as a module in evaluation mode, without gradients, and its facts."""
     facts = read_facts(folder)
-    network = build(facts)
-    network.load_state_dict(load_file(folder / FILE))
-    return network.eval().requires_grad_(False), facts
+    module = build(facts)
+    module.load_state_dict(load_file(folder / FILE))
+    return module.eval().requires_grad_(False), facts
+
+
+def _remarks(checkpoint: Checkpoint, verdict: Verdict, stated: Stated) -> Iterator[str]:
+    """What a user should know of what was taken."""
+    chosen, is_open = verdict.chosen.convention, None in (stated.img_range, stated.rgb_mean)
+    told_by_file = checkpoint.stores_mean and chosen == checkpoint.conventions[0]
+    if checkpoint.grey:
+        yield "has one channel: the network gets the luma of the image and gives a grey one; see benchmark_y"
+    if verdict.no_picture:
+        yield f"warning: taken: {chosen}; it gives no picture, whatever it was trained on: random weights?"
+    elif verdict.better:
+        yield (
+            f"warning: the row says {verdict.chosen}, where a picture of one grey comes out wrong by "
+            f"{verdict.error:.2g} levels; with {verdict.better} it is {verdict.better_error:.2g}"
+        )
+    elif is_open and not verdict.fits:
+        yield (
+            f"warning: taken: {chosen}, but nothing fits: a picture of one grey comes out wrong "
+            f"{verdict.listed()}; state img_range and rgb_mean in the row"
+        )
+    elif is_open and not told_by_file:
+        yield f"taken: {chosen}; a picture of one grey comes out wrong {verdict.listed()}"

@@ -1,4 +1,4 @@
-"""What is known of a converted network: written beside its weights, read without torch."""
+"""What is known of a converted network: written beside its weights, and read without torch."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from edsr_int8.models.description import Description
 FILE = "description.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NetworkFacts(Description):
     """A description, and what follows from it and from the checkpoint."""
 
@@ -17,10 +17,11 @@ class NetworkFacts(Description):
     params: int
     macs_per_pixel: int  # of the input image
     receptive_radius: int  # input pixels
-    weights_sha256: str  # of the checkpoint, as its publisher would print it
+    weights_sha256: str  # of the checkpoint file
+    img_range: float = 255.0  # that the checkpoint was trained on; the converted weights are for 0..255
 
     def metadata(self) -> dict[str, str]:
-        """What an ONNX file says of itself."""
+        """The metadata of an ONNX file."""
         names = ("source", "network", "scale", "receptive_radius", "weights_sha256")
         return {name: str(getattr(self, name)) for name in names}
 
@@ -30,4 +31,5 @@ def write_facts(facts: NetworkFacts, folder: Path) -> None:
 
 
 def read_facts(folder: Path) -> NetworkFacts:
-    return NetworkFacts(**read_json(folder / FILE))
+    values = read_json(folder / FILE)
+    return NetworkFacts(**values | {"rgb_mean": tuple(values["rgb_mean"])})

@@ -1,40 +1,18 @@
-"""Foreign tensor names and shapes against those that a description calls for: all of them, no others."""
+"""The tensors that are found against those that a description calls for: all of them, and no others."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from torch import Tensor
+from edsr_int8.checkpoints.layout import Shape, State
 
-from edsr_int8.errors import InputError
-from edsr_int8.models.complexity import convolutions
-from edsr_int8.models.description import Description
-
-Shape = tuple[int, ...]
-ForeignName = Callable[[str, Description], str]  # our name of a layer -> theirs
-
-LISTED = 3  # tensors named in a message; the rest are counted
+LISTED = 3  # tensors that a message names; the rest are counted
 
 
-def tensor_names(description: Description, foreign_name: ForeignName) -> dict[str, str]:
-    """Our name -> theirs, of every weight and bias."""
-    return {
-        f"{c.name}.{kind}": f"{foreign_name(c.name, description)}.{kind}"
-        for c in convolutions(description)
-        for kind in ("weight", "bias")
-    }
-
-
-def foreign_shapes(description: Description, foreign_name: ForeignName) -> dict[str, Shape]:
-    """Their name -> shape, of every weight and bias."""
-    own = {name: shape for c in convolutions(description) for name, shape in c.shapes.items()}
-    return {theirs: own[ours] for ours, theirs in tensor_names(description, foreign_name).items()}
-
-
-def shapes(state: Mapping[str, Tensor]) -> dict[str, Shape]:
+def shapes(state: State) -> dict[str, Shape]:
     return {name: tuple(tensor.shape) for name, tensor in state.items()}
 
 
-def require_match(found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> None:
-    """Raise InputError that lists missing, unexpected and wrong-shaped tensors, if there are any."""
+def problems(found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> str:
+    """Missing, unexpected and wrong-shaped tensors, for a message; '' where there are none."""
     missing = [name for name in expected if name not in found]
     unexpected = [name for name in found if name not in expected]
     misshapen = [
@@ -43,9 +21,7 @@ def require_match(found: Mapping[str, Shape], expected: Mapping[str, Shape]) -> 
         if name in found and found[name] != shape
     ]
     lists = {"missing": missing, "unexpected": unexpected, "of another shape": misshapen}
-    problems = [f"{len(names)} {what} ({_first(names)})" for what, names in lists.items() if names]
-    if problems:
-        raise InputError(f"tensors do not fit the row: {', '.join(problems)}")
+    return ", ".join(f"{len(names)} {what} ({_first(names)})" for what, names in lists.items() if names)
 
 
 def _first(names: Sequence[str]) -> str:

@@ -1,59 +1,25 @@
-"""EDSR-PyTorch's names (https://github.com/sanghyun-son/EDSR-PyTorch, src/model/{edsr,mdsr,common}.py).
+"""EDSR-PyTorch's layout (https://github.com/sanghyun-son/EDSR-PyTorch, src/model/{edsr,mdsr,common}.py).
 
-MDSR files hold the branches of x2, x3 and x4; one of them is taken. The `direct` up-sampler has no
-counterpart there: its files use the same names, without the mean shift.
+Files of MDSR hold the branches of x2, x3 and x4. The `direct` upsampler is not EDSR-PyTorch's: files of such
+networks, MLPerf Mobile's among them, have its names and no mean shift. super-image has the same names, stores
+a mean, and never uses it (https://github.com/eugenesiow/super-image, models/edsr/modeling_edsr.py).
 """
-
-from collections.abc import Mapping
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from edsr_int8.checkpoints.match import Shape, foreign_shapes, require_match, shapes, tensor_names
+from edsr_int8.checkpoints.convention import Convention
+from edsr_int8.checkpoints.layout import Layout, Shape, State
 from edsr_int8.errors import InputError
-from edsr_int8.models.description import DIV2K_MEAN, Description, scales
+from edsr_int8.models.description import DIV2K_MEAN, NO_MEAN, RGB, Description
 
 MEAN_SHAPES: dict[str, Shape] = {"weight": (3, 3, 1, 1), "bias": (3,)}
-MEAN_TOLERANCE = 1e-3  # grey levels
+TOLERANCE = 1e-5  # of a mean in 0..1: 0.0026 grey levels
+RANGES = (255, 1, 2)  # the last is -1..1
+MEANS = (0.25, 0.75)  # of photographs, in 0..1: so a stored mean tells its range
 
 
-def from_foreign(state: Mapping[str, Tensor], description: Description) -> dict[str, Tensor]:
-    """Our state dict. InputError lists the tensors that do not fit, or says that the mean is another one."""
-    require_match(shapes(state), expected_shapes(description))
-    for name, shift in _mean_shift(description).items():
-        _require_mean(name, state[name], shift)
-    return {ours: state[theirs] for ours, theirs in tensor_names(description, foreign_name).items()}
-
-
-def to_foreign(state: Mapping[str, Tensor], description: Description) -> dict[str, Tensor]:
-    """The state dict that EDSR-PyTorch would have saved. ValueError for MDSR: one scale is not the whole."""
-    if description.network == "mdsr":
-        raise ValueError("an MDSR file holds three scales; the weights of one do not make it")
-    names = tensor_names(description, foreign_name)
-    return _mean_shift(description) | {theirs: state[ours] for ours, theirs in names.items()}
-
-
-def mdsr_to_foreign(
-    states: Mapping[int, Mapping[str, Tensor]], description: Description
-) -> dict[str, Tensor]:
-    """The whole MDSR file, from our state dicts by scale; of the tensors that they share any one serves."""
-    foreign = _mean_shift(description)
-    for scale, state in states.items():
-        names = tensor_names(replace(description, scale=scale), foreign_name)
-        foreign |= {theirs: state[ours] for ours, theirs in names.items()}
-    return foreign
-
-
-def expected_shapes(description: Description) -> dict[str, Shape]:
-    """Every tensor of the file, those of MDSR's other scales included. InputError: no such network here."""
-    expected = {name: tuple(shift.shape) for name, shift in _mean_shift(description).items()}
-    for scale in scales(description):
-        expected |= foreign_shapes(replace(description, scale=scale), foreign_name)
-    return expected
-
-
-def foreign_name(layer: str, description: Description) -> str:
+def convolution(layer: str, description: Description) -> str:
     mdsr = description.network == "mdsr"
     branch = description.scale - 2
     match layer.split("."):
@@ -65,22 +31,22 @@ def foreign_name(layer: str, description: Description) -> str:
             return f"body.{i}.body.{_index(half)}"
         case ["body_end"]:
             return f"body.{description.blocks}"
-        case ["upsample", step]:  # a PixelShuffle after each convolution takes the odd numbers
+        case ["upsample", step]:  # the odd numbers are PixelShuffles
             return f"{f'upsample.{branch}' if mdsr else 'tail.0'}.{2 * int(step)}"
         case ["tail"]:
             return "tail.0" if mdsr or description.upsampler == "direct" else "tail.1"
-    raise ValueError(f"{layer}: no layer of ours")
+    raise ValueError(f"{layer}: no convolution of ours")
 
 
 def _index(half: str) -> int:
     return {"conv1": 0, "conv2": 2}[half]  # 1 is the ReLU
 
 
-def _mean_shift(description: Description) -> dict[str, Tensor]:
-    """The 1x1 convolutions that subtract the mean and add it again."""
+def mean_shift(description: Description) -> dict[str, Tensor]:
+    """The 1x1 convolutions that subtract the mean, in grey levels, and add it again."""
     if description.upsampler == "direct":
         return {}
-    weight, mean = torch.eye(3).view(3, 3, 1, 1), 255 * torch.tensor(DIV2K_MEAN)
+    weight, mean = torch.eye(3).view(3, 3, 1, 1), 255 * torch.tensor(description.rgb_mean)
     return {
         "sub_mean.weight": weight,
         "sub_mean.bias": -mean,
@@ -89,11 +55,51 @@ def _mean_shift(description: Description) -> dict[str, Tensor]:
     }
 
 
-def _require_mean(name: str, found: Tensor, expected: Tensor) -> None:
-    # A checkpoint in half precision has rounded the mean, too; its network was trained with the exact one.
-    tolerance = MEAN_TOLERANCE if name.endswith("bias") else MEAN_TOLERANCE / 255
-    rounded = (expected, expected.half().float(), expected.bfloat16().float())
-    if not any(torch.allclose(found, value, rtol=0, atol=tolerance) for value in rounded):
-        values = ", ".join(f"{value:g}" for value in found.flatten().tolist())
-        wanted = ", ".join(f"{value:g}" for value in expected.flatten().tolist())
-        raise InputError(f"{name} is {values}; only DIV2K's mean in the range 0..255 is supported: {wanted}")
+def conventions(state: State) -> list[Convention]:
+    """What the stored mean says, then none: super-image stores one that it never uses."""
+    unused = [Convention(255, NO_MEAN), Convention(1, NO_MEAN)]
+    if "sub_mean.bias" not in state:
+        return unused
+    stored = _stored_mean(state)
+    img_range = next((r for r in RANGES if MEANS[0] < max(stored) / r < MEANS[1]), 255)
+    used = Convention(img_range, _exact([x / img_range for x in stored]))
+    return [used, *reversed(unused)] if img_range == 255 else [used]
+
+
+def _stored_mean(state: State) -> list[float]:
+    """The mean in the network's own range. InputError: these tensors do something else, too."""
+    subtracted, added = state["sub_mean.bias"], state.get("add_mean.bias")
+    plain = torch.eye(3).view(3, 3, 1, 1)
+    for name in ("sub_mean.weight", "add_mean.weight"):
+        if name not in state or state[name].shape != plain.shape or not _close(state[name], plain):
+            raise InputError(f"{name} does more than shift colours, which EDSR-PyTorch's never does")
+    if added is None or added.shape != (3,) or not _close(-subtracted, added):
+        raise InputError("add_mean.bias is not what sub_mean.bias subtracts")
+    return [float(x) for x in added]
+
+
+def _close(found: Tensor, expected: Tensor) -> bool:
+    return torch.allclose(found, expected, rtol=0, atol=TOLERANCE * max(1.0, float(expected.abs().max())))
+
+
+def _exact(mean: list[float]) -> RGB:
+    """DIV2K's mean where that is meant: files in half precision round it."""
+    exact = torch.tensor(DIV2K_MEAN, dtype=torch.float64)
+    found = torch.tensor(mean, dtype=torch.float64)
+    for kind in (torch.float32, torch.float16, torch.bfloat16):
+        for factor in (1, 255):
+            rounded = (exact * factor).to(kind).double() / factor
+            if torch.allclose(found, rounded, rtol=0, atol=TOLERANCE):
+                return DIV2K_MEAN
+    red, green, blue = mean
+    return red, green, blue
+
+
+LAYOUT = Layout(
+    source="official",
+    publisher="EDSR-PyTorch",
+    networks=(("edsr", "pixelshuffle"), ("edsr", "direct"), ("edsr", "none"), ("mdsr", "pixelshuffle")),
+    convolution=convolution,
+    conventions=conventions,
+    mean_shift=mean_shift,
+)

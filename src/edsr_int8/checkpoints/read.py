@@ -1,48 +1,66 @@
-"""A checkpoint file -> float32 tensors by name, without running anything that the file may hold."""
+"""A checkpoint file -> what it holds, without running anything that it may hold."""
 
 import re
 import warnings
-from collections.abc import Mapping
+import zipfile
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
-from torch import Tensor
 
+from edsr_int8.checkpoints import torchscript
+from edsr_int8.checkpoints.state_dict import REMEDY, state_dict
 from edsr_int8.errors import InputError
 
-WRAPPERS = ("params_ema", "params")  # BasicSR's; the averaged weights come first
-REMEDY = "save model.state_dict() with torch.save, and give that file"
 
+def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of an EDSR's convolutions and mean shift, float32, by the names of its publisher.
 
-def read_state_dict(path: Path) -> dict[str, Tensor]:
-    """What torch.save wrote, in either of its formats: a state dict, bare or under a BasicSR key.
+    Reads what torch.save writes, in both of its formats, safetensors and TorchScript. The network may lie
+    under other keys and have a prefix; of averaged and last weights, the averaged ones are taken.
 
-    Half precision becomes float32. InputError, one line: no checkpoint, cut short, anything but named
-    tensors, code, NaN or infinity.
+    InputError, one line that begins with the file: no checkpoint, damaged, tensors that the file cannot hold,
+    code or objects, NaN or infinity.
     """
-    content = _load(path)
-    for key in WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-            break
-    if not isinstance(content, Mapping) or not content:
-        raise InputError(f"{path}: holds {_kind(content)}, not named tensors; {REMEDY}")
-    return {str(name): _float32(value, name, path) for name, value in content.items()}
-
-
-def _load(path: Path) -> Any:
     try:
-        file = path.open("rb")
+        return state_dict(_content(path), most_bytes=path.stat().st_size)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    with file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of formats that are refused all the same
-        try:
-            return torch.load(file, weights_only=True, map_location="cpu")
-        # Damaged bytes reach any corner of the reader: EOFError, KeyError, OSError, RuntimeError, ...
-        except Exception as error:
-            raise InputError(f"{path}: {_refusal(error, path)}") from None
+        raise InputError(f"{path}: {error.strerror or error}") from None
+
+
+def _content(path: Path) -> Any:
+    with path.open("rb") as file:
+        start = file.read(9)
+    try:
+        if start[8:] == b"{":  # after the length of the header, eight bytes
+            return safetensors.torch.load_file(path)
+        if zipfile.is_zipfile(path):
+            _require_whole(path)
+            if torchscript.is_torchscript(path):
+                return torchscript.named_tensors(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of formats that are refused all the same
+            return torch.load(path, weights_only=True, map_location="cpu")
+    except InputError:
+        raise
+    # Damaged bytes reach any corner of the readers: EOFError, KeyError, OSError, RuntimeError, ...
+    except Exception as error:
+        raise InputError(_refusal(error, path)) from None
+
+
+def _require_whole(path: Path) -> None:
+    """InputError: a record of the archive is damaged, which torch does not notice, or is compressed."""
+    with zipfile.ZipFile(path) as archive:
+        plain = [record for record in archive.infolist() if "/code/" not in record.filename]
+        if any(record.compress_type != zipfile.ZIP_STORED for record in plain):
+            raise InputError(f"holds compressed records, which torch never writes; {REMEDY}")
+        if damaged := archive.testzip():
+            raise InputError(
+                f"{damaged} inside it is damaged (its checksum is another); fetch the file again"
+            )
 
 
 def _refusal(error: Exception, path: Path) -> str:
@@ -50,20 +68,4 @@ def _refusal(error: Exception, path: Path) -> str:
         return (
             f"holds {named[1]}, which is code or an object, not just tensors; nothing of it was run; {REMEDY}"
         )
-    return f"no torch checkpoint, or a damaged one ({path.stat().st_size} bytes); fetch it again"
-
-
-def _float32(value: Any, name: Any, path: Path) -> Tensor:
-    plain = isinstance(value, Tensor) and value.layout == torch.strided and value.device.type == "cpu"
-    if not plain or not value.is_floating_point():
-        raise InputError(f"{path}: {name} is {_kind(value)}, not numbers in floating point; {REMEDY}")
-    tensor: Tensor = value.detach().float().contiguous()
-    if not tensor.isfinite().all():
-        raise InputError(f"{path}: {name} holds NaN or infinity: no usable weights; take another checkpoint")
-    return tensor
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, Tensor):
-        return f"a tensor of {value.dtype} on {value.device}"
-    return "nothing" if value == {} else f"a value of type {type(value).__name__}"
+    return f"no checkpoint, or a damaged one ({path.stat().st_size} bytes); fetch it again"

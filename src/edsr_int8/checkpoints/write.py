@@ -1,4 +1,4 @@
-"""Our weights -> the file that a publisher's own code would have saved."""
+"""Our weights -> the file that the publisher's own code would have saved."""
 
 import io
 from collections.abc import Mapping
@@ -12,13 +12,14 @@ from edsr_int8.files import atomic
 from edsr_int8.models.description import Description
 
 
-def write_checkpoint(state: Mapping[str, Tensor], source: str, description: Description, path: Path) -> None:
-    """Write our state dict under the names of `source`, on the CPU; equal weights give equal bytes."""
-    write_foreign(SOURCES[source].to_foreign(state, description), source, path)
+def write_checkpoint(
+    states: Mapping[int, Mapping[str, Tensor]], source: str, description: Description, path: Path
+) -> None:
+    """Write our state dicts, by scale, in the layout of `source`; equal weights give equal bytes.
 
-
-def write_foreign(foreign: Mapping[str, Tensor], source: str, path: Path) -> None:
-    """Write a state dict that already has the names of `source`."""
+    MDSR needs all its scales. The weights are for 0..255 and the mean of `description`.
+    """
+    foreign = SOURCES[source].to_foreign(states, description)
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in foreign.items()}
     buffer = io.BytesIO()  # given a path, torch.save writes the file's name into the file
     torch.save({"params": plain} if source == "basicsr" else plain, buffer)

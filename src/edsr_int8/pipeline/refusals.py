@@ -36,6 +36,7 @@ WANTED = {  # pydantic's error type -> what was expected
     "bool_type": "true or false",
     "tuple_type": "a list",
     "too_short": "a list with at least one entry",
+    "too_long": "fewer entries",
     "dataclass_type": "keys and values",
     "dict_type": "rows by name ({} for none)",
 }
@@ -53,6 +54,8 @@ def refusal(errors: Sequence[Mapping[str, Any]], kind: type) -> str:
         return f"{dotted(place)}: {_unknown(place, kind)}"
     if _is_shape(place):
         return f"{dotted(place[:3])}: expected native or [height, width], found {found!r}"
+    if error["type"] == MISSING and isinstance(place[-1], int):
+        return f"{dotted(place[:-1])}: expected more entries, found {found!r}"
     if error["type"] == MISSING:
         keys = [one["loc"][-1] for one in errors if (one["type"], one["loc"][:-1]) == (MISSING, place[:-1])]
         return f"{dotted(place[:-1])}: missing {', '.join(keys)}"

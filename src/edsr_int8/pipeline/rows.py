@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from annotated_types import Ge, MinLen
+from annotated_types import Ge, Gt, Interval, MinLen
 
 from edsr_int8.data.download.row import DownloadRow
 from edsr_int8.data.pairs.row import DatasetRow
@@ -29,6 +29,7 @@ REFERENCE_TARGET = "onnxruntime"  # ... on the same target, or on this one where
 
 Names = Annotated[tuple[str, ...], MinLen(1)]
 Pixels = Annotated[int, Ge(1)]
+Share = Annotated[float, Interval(ge=0, le=1)]
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,9 @@ class Model(NetworkRow):
     calibration: str  # a row of `datasets`
     protocols: Annotated[tuple[ProtocolName, ...], MinLen(1)]
     shape: Literal["native"] | tuple[Pixels, Pixels]  # height and width that every build is compiled for
+    # The network was trained on (image / 255 - rgb_mean) * img_range; null: the file tells, or a trial.
+    img_range: Annotated[float, Gt(0)] | None = None
+    rgb_mean: tuple[Share, Share, Share] | None = None
     reference: Mapping[str, float] = field(default_factory=dict)  # published figures: REFERENCE_FIGURES
 
     @property

@@ -106,7 +106,7 @@ def _check_dataset(dataset: DatasetRow, given: Collection[str], where: str) -> N
             )
     if (dataset.task == "deblur") != (dataset.scale == 1):
         raise InputError(
-            f"{where}.scale: found {dataset.scale} for task {dataset.task}; deblur is 1, sr is 2, 3 or 4"
+            f"{where}.scale: found {dataset.scale} for task {dataset.task}; deblur is 1, sr is more"
         )
 
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from edsr_int8.checkpoints.match import tensor_names
 from edsr_int8.checkpoints.read import read_state_dict
 from edsr_int8.checkpoints.sources import SOURCES
 from edsr_int8.errors import InputError
@@ -24,9 +23,7 @@ def start_from(training: Training, branches: Branches) -> None:
     path = Path(training.start)
     foreign = read_state_dict(path)
     for scale, own in by_scale(branches.state_dict()):
-        names = tensor_names(
-            replace(training.description, scale=scale), SOURCES[training.source].foreign_name
-        )
+        names = SOURCES[training.source].names(replace(training.description, scale=scale))
         branches.of(scale).load_state_dict(_fitting(foreign, own, names, path), strict=False)
 
 

@@ -11,7 +11,7 @@ class DatasetRow:
     """Pairs of a degraded image and its reference, found by patterns inside `path`."""
 
     task: Literal["sr", "deblur"]
-    scale: Annotated[int, Interval(ge=1, le=4)]
+    scale: Annotated[int, Interval(ge=1, le=8)]
     path: str
     hr: str  # '': degraded images only, for calibration
     lr: str  # '': made from hr, by bicubic reduction (sr) or a seeded camera shake (deblur)

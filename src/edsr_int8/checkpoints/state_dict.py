@@ -1,0 +1,98 @@
+"""What a checkpoint holds -> the tensors of the network, wherever they lie and whatever lies beside them."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from edsr_int8.checkpoints.sources import LAYOUTS
+from edsr_int8.errors import InputError
+from edsr_int8.models.description import Description
+
+REMEDY = "save model.state_dict() with torch.save, and give that file"
+DEEPEST = 4  # of keys inside keys: {"model": {"params_ema": {...}}}
+NUMBERS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+PROFILER = ("total_ops", "total_params")  # what thop (pytorch-OpCounter) leaves in every layer
+ANY = Description("edsr", 1, 1, 2, 1.0, "pixelshuffle")
+HEADS = tuple({f"{layout.convolution('head', ANY)}.weight" for layout in LAYOUTS})  # the first convolution's
+
+
+def state_dict(content: Any, *, most_bytes: int) -> dict[str, Tensor]:
+    """The network's tensors by name, float32, without wrappers, prefixes, counters and what profilers left.
+
+    `most_bytes` is the length of the file: no tensor can hold more. InputError where something else than
+    named tensors is found, or a tensor that is no set of finite numbers.
+    """
+    found = min(_candidates(content), key=_rank, default=None)
+    if found is None:
+        raise InputError(f"holds {_kind(content)}, not named tensors; {REMEDY}")
+    tensors = {name: value for name, value in found[1].items() if not _is_left_over(name, value)}
+    if not tensors:
+        raise InputError(f"holds {_kind(found[1])}, not named tensors; {REMEDY}")
+    for name, value in tensors.items():
+        _require_numbers(name, value)
+    if sum(value.nbytes for value in tensors.values()) > most_bytes:
+        largest = max(tensors, key=lambda name: tensors[name].nbytes)
+        shape = "x".join(map(str, tensors[largest].shape))
+        raise InputError(f"its tensors hold more than the file: {largest} is {shape}; fetch it again")
+    return {name: _float32(name, value) for name, value in tensors.items()}
+
+
+def _candidates(content: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(path, named values) of every mapping in `content` that holds tensors, and of every EDSR in one.
+
+    The path is the keys that lead there and the prefix of the names.
+    """
+    for path, values in _mappings(content, "", DEEPEST):
+        for head in HEADS:
+            for prefix in [name.removesuffix(head) for name in values if name.endswith(head)]:
+                yield (
+                    path + prefix,
+                    {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)},
+                )
+        yield f"{path}?", values
+
+
+def _mappings(content: Any, path: str, depth: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    if not isinstance(content, Mapping) or not depth:
+        return
+    named = {str(name): value for name, value in content.items()}
+    if any(isinstance(value, Tensor) for value in named.values()):
+        yield path, named
+    for name, value in named.items():
+        yield from _mappings(value, f"{path}{name}.", depth - 1)
+
+
+def _rank(found: tuple[str, Mapping[str, Any]]) -> tuple[bool, bool, int]:
+    """Smallest is best: an EDSR before anything else, averaged weights before the last ones, least nested."""
+    path = found[0]
+    return path.endswith("?"), not re.search(r"ema", path), len(path)
+
+
+def _is_left_over(name: str, value: Any) -> bool:
+    """Step counters, notes, and what thop left."""
+    if not isinstance(value, Tensor):
+        return True
+    counter = not value.is_floating_point() and value.numel() <= 1
+    return counter or name.rpartition(".")[2] in PROFILER
+
+
+def _require_numbers(name: str, value: Tensor) -> None:
+    plain = value.layout == torch.strided and value.device.type == "cpu" and not value.is_nested
+    if not plain or value.dtype not in NUMBERS:
+        raise InputError(f"{name} is {_kind(value)}, not plain floating point numbers; {REMEDY}")
+
+
+def _float32(name: str, value: Tensor) -> Tensor:
+    tensor: Tensor = value.detach().float().contiguous()
+    if not tensor.isfinite().all():
+        raise InputError(f"{name} holds NaN or infinity: no usable weights; take another checkpoint")
+    return tensor
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"a tensor of {value.dtype} on {value.device}"
+    return "nothing" if value == {} else f"a value of type {type(value).__name__}"
