@@ -98,4 +98,4 @@ def test_the_corrected_card_goes_on_to_its_table(card: Card) -> None:
 
 def test_fid_without_weights_is_skipped_with_a_word(card: Card) -> None:
     text = (card.project.folder / "results" / "table.md").read_text()
-    assert text.splitlines()[-1] == "fid: skipped: no Inception weights at fid/inception.pth"
+    assert "fid: skipped: no Inception weights at fid/inception.pth" in text.splitlines()
