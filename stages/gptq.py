@@ -4,6 +4,7 @@ from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.needs import skip_unneeded
 from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
+from edsr_int8.pipeline.torch_device import torch_device
 from edsr_int8.pipeline.torch_threads import fix_torch_threads
 
 
@@ -15,7 +16,8 @@ def gptq(_: Params, model: str) -> None:
 
     fix_torch_threads()
     images = sorted((layout.images(model) / "calibration").rglob("*.png"))
-    round_for_all(layout.export(model) / "float.onnx", layout.histograms(model), images, out)
+    graph, histograms = layout.export(model) / "float.onnx", layout.histograms(model)
+    round_for_all(graph, histograms, images, out, device=torch_device())
 
 
 if __name__ == "__main__":

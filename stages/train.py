@@ -6,6 +6,7 @@ from pathlib import Path
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.rows import Params, row
 from edsr_int8.pipeline.run import run
+from edsr_int8.pipeline.torch_device import torch_device
 from edsr_int8.training.loop import train as train_network
 from edsr_int8.training.result import write_result
 
@@ -21,6 +22,7 @@ def train(params: Params, name: str) -> None:
         datasets=[images / "training" / dataset for dataset in training.datasets],
         validation=[images / "validation" / dataset for dataset in training.validation],
         partial=layout.partial("train", name),
+        device=torch_device(),
     )
     write_result(state, training, layout.training(name))
 

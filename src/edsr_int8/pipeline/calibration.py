@@ -5,7 +5,7 @@ from edsr_int8.quantization.passes import Calibration
 from edsr_int8.quantization.recipe import Recipe
 
 
-def calibration_of(model: str, recipe: Recipe) -> Calibration:
+def calibration_of(model: str, recipe: Recipe, *, device: str = "cpu") -> Calibration:
     return Calibration(
         float_model=layout.export(model) / "float.onnx",
         images=sorted((layout.images(model) / "calibration").rglob("*.png")),
@@ -13,4 +13,5 @@ def calibration_of(model: str, recipe: Recipe) -> Calibration:
         losses=layout.sensitivity(model),
         gptq_weights=layout.gptq(model),
         statistics=recipe.statistics,
+        device=device,
     )

@@ -19,6 +19,7 @@ from edsr_int8.quantization.rewrites import channel_transform, collapse_tail, eq
 from edsr_int8.quantization.rewrites.fold import fold
 from edsr_int8.quantization.simulation.channel_statistics import channel_moments, channel_peaks
 from edsr_int8.quantization.simulation.crops import Crops, cut_crops
+from edsr_int8.quantization.simulation.device import made_on
 from edsr_int8.quantization.simulation.objective import geometric_error, with_float_outputs
 from edsr_int8.quantization.simulation.quantsim import Simulation
 from edsr_int8.quantization.state import QuantizedNetwork
@@ -36,6 +37,7 @@ class Calibration:
     losses: Path  # of sensitivity
     gptq_weights: Path  # of gptq
     statistics: Statistics
+    device: str = "cpu"  # that torch computes on: cpu | cuda
 
     @cached_property
     def float_network(self) -> Network:
@@ -45,7 +47,8 @@ class Calibration:
     @cached_property
     def crops(self) -> Crops:
         wanted = self.statistics
-        return cut_crops(self.images, count=wanted.crops, patch=wanted.patch, seed=wanted.seed)
+        crops = cut_crops(self.images, count=wanted.crops, patch=wanted.patch, seed=wanted.seed)
+        return crops.to(self.device)
 
 
 Pass = Callable[[QuantizedNetwork, Recipe, Calibration], QuantizedNetwork]
@@ -71,13 +74,16 @@ def passes(recipe: Recipe) -> list[Pass]:
 def run(recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
     """The float network after every pass of `recipe`.
 
-    No forward pass unless the recipe `learns`. Equal inputs give equal values on one kind of machine.
+    No forward pass unless the recipe `learns`. Equal inputs give equal values on one kind of machine. Where
+    these passes ran on a GPU, the metadata of the network name it as `device`.
     InputError where a pass lacks what it needs, by the file's name.
     """
     state = QuantizedNetwork(calibration.float_network)
     for step in passes(recipe):
         state = step(state, recipe, calibration)
-    return with_last_point(state, calibration) if state.curve and recipe.gptq else state
+    if state.curve and recipe.gptq:
+        state = with_last_point(state, calibration)
+    return replace(state, network=made_on(calibration.device, state.network)) if recipe.learns else state
 
 
 def collapse(state: QuantizedNetwork, _: Recipe, __: Calibration) -> QuantizedNetwork:
@@ -156,5 +162,5 @@ def round_weights(state: QuantizedNetwork, recipe: Recipe, calibration: Calibrat
 def with_last_point(state: QuantizedNetwork, calibration: Calibration) -> QuantizedNetwork:
     """The finetuning curve with one more point: the error after the weights were rounded."""
     images, wanted = with_float_outputs(calibration.float_network, calibration.crops.held_out)
-    error = geometric_error(Simulation(state), images, wanted)
+    error = geometric_error(Simulation(state).to(images.device), images, wanted)
     return replace(state, curve=(*state.curve, CurvePoint(state.curve[-1].step, None, error)))

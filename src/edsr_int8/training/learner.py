@@ -4,18 +4,19 @@ import copy
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from edsr_int8.data.images import Image
 from edsr_int8.errors import InputError
 from edsr_int8.training.branches import Branches
+from edsr_int8.training.device import Replayed, as_image, moved
 from edsr_int8.training.pixels import Pixels
 from edsr_int8.training.precision import keep_float32
 from edsr_int8.training.schedule import Training, learning_rate
 from edsr_int8.training.start import start_from
 from edsr_int8.training.state import State, TrainingPoint
-from edsr_int8.training.validation import to_tensor, validate
+from edsr_int8.training.validation import validate
 
 CHECK_LOSS_EVERY = 50  # steps; reading the loss waits for the GPU
 
@@ -33,7 +34,9 @@ class Learner:
         self.average = copy.deepcopy(self.module).requires_grad_(False)
         for layer in {layer for branch in self.module.values() for layer in (branch.head, branch.tail)}:
             keep_float32(layer)
-        self.optimizer = torch.optim.Adam(self.module.parameters(), lr=training.learning_rate)
+        parameters, on_gpu = list(self.module.parameters()), device != "cpu"
+        self.optimizer = torch.optim.Adam(parameters, lr=training.learning_rate, fused=on_gpu)
+        self.backward = Replayed(self._backward, parameters) if on_gpu else self._backward
         self.training, self.device = training, device
         self.loss_sum = torch.zeros((), device=device)  # since the last point of the curve
         self.state = State(0, weights={}, average={}, optimizer={})
@@ -48,19 +51,22 @@ class Learner:
         """One step of Adam on the L1 distance, in grey levels."""
         step = self.state.step
         self.optimizer.param_groups[0]["lr"] = learning_rate(step, self.training)
-        with torch.autocast(
-            torch.device(self.device).type, torch.bfloat16, enabled=self.training.precision == "bfloat16"
-        ):
-            output = self.module.of(high.shape[1] // low.shape[1])(to_tensor(low, self.device))
-        loss = nn.functional.l1_loss(output, to_tensor(high, self.device))
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss = self.backward(moved(low, self.device), moved(high, self.device))
         self.optimizer.step()
         self._update_average(step)
-        self.loss_sum += loss.detach()
+        self.loss_sum += loss
         self.state.step = step + 1
         if self.state.step % CHECK_LOSS_EVERY == 0:
             self.mean_loss()
+
+    def _backward(self, low: Tensor, high: Tensor) -> Tensor:
+        """The loss on uint8 NHWC crops; sets the gradients."""
+        with torch.autocast(low.device.type, torch.bfloat16, enabled=self.training.precision == "bfloat16"):
+            output = self.module.of(high.shape[1] // low.shape[1])(as_image(low))
+        loss = nn.functional.l1_loss(output, as_image(high))
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        return loss.detach()
 
     def _update_average(self, step: int) -> None:
         """Move the average towards the weights: faster at first, to forget the random start soon."""

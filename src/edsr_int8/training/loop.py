@@ -2,18 +2,19 @@
 
 import shutil
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
 
-import torch
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from edsr_int8.data.images import Image
 from edsr_int8.errors import InputError
 from edsr_int8.files import sha256
+from edsr_int8.machine import cores
 from edsr_int8.models.description import scales
 from edsr_int8.progress import bar, tell
 from edsr_int8.training.crops import check_patch, crops
@@ -24,6 +25,7 @@ from edsr_int8.training.state import State, load, save
 from edsr_int8.training.validation import check_sizes
 
 CHECKPOINT = "checkpoint.pt"
+AHEAD = 4  # steps whose crops are cut before their turn: a GPU takes a step in less time than one thread
 
 
 def train(
@@ -33,19 +35,18 @@ def train(
     datasets: Sequence[Path],
     validation: Sequence[Path],
     partial: Path,
-    device: str = "",
+    device: str = "cpu",
 ) -> State:
     """Train on the pairs {hr,lr}/**.png of the folders `datasets`; returns the state after the last step.
 
     `best` of that state are the averaged weights with the highest PSNR on the folders `validation`. After
     every `validate_every` steps the state is saved in the folder `partial`, where the next call finds it.
-    `device` '' is a GPU if there is one. In the end the decoded pixels are deleted; the last checkpoint
-    stays, for a caller that could not save the weights.
+    `device`: cpu | cuda. In the end the decoded pixels are deleted; the last checkpoint stays, for a caller
+    that could not save the weights.
 
     InputError, which begins with the row `name`: data that do not fit, a loss that is infinite or NaN, a full
     disk, another process that trains the same row. The last good checkpoint stays.
     """
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     partial.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(partial / "lock", timeout=0):
@@ -93,14 +94,15 @@ def _start_hash(training: Training) -> str:
 
 
 def batches(pixels: Pixels, training: Training, first: int) -> Iterator[tuple[Image, Image]]:
-    """The crops of step `first` and later; the next ones are cut while the module learns from these."""
+    """The crops of step `first` and later; those of the next steps are cut while the module learns."""
 
     def cut(step: int) -> tuple[Image, Image]:
         return crops(pixels, batch=training.batch, patch=training.patch, seed=training.seed, step=step)
 
     steps = bar(range(first, training.steps), "train", unit="step")
-    with ThreadPoolExecutor(1) as pool:
-        coming = pool.submit(cut, first)
+    with ThreadPoolExecutor(min(AHEAD, cores())) as pool:
+        coming = deque(pool.submit(cut, first + i) for i in range(AHEAD))
         for step in steps:
-            now, coming = coming.result(), pool.submit(cut, step + 1)
+            now = coming.popleft().result()
+            coming.append(pool.submit(cut, step + AHEAD))
             yield now

@@ -4,13 +4,12 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from edsr_int8.data.images import Image
 from edsr_int8.errors import InputError
 from edsr_int8.metrics.protocols import PROTOCOLS, scored_pixels
 from edsr_int8.metrics.psnr import psnr_db
 from edsr_int8.training.branches import Branches
+from edsr_int8.training.device import as_image, moved
 from edsr_int8.training.pixels import Pixels
 
 PROTOCOL = PROTOCOLS["basicsr"]  # every scale has it
@@ -33,14 +32,10 @@ def validate(branches: Branches, pixels: Pixels, device: str) -> float:
     scores = []
     for place in pixels.places():
         low, high = pixels.images(place)
-        output = branches.of(place.scale)(to_tensor(low[None], device))[0].permute(1, 2, 0).cpu().numpy()
+        image = as_image(moved(low[None], device))
+        output = branches.of(place.scale)(image)[0].permute(1, 2, 0).cpu().numpy()
         if not np.isfinite(output).all():
             return math.nan
         scored = (scored_pixels(image, PROTOCOL, place.scale) for image in (output, high))
         scores.append(psnr_db(*scored))
     return float(np.mean(scores))
-
-
-def to_tensor(images: Image, device: str) -> Tensor:
-    """uint8 NHWC -> float32 NCHW; memory stays channels last, the faster order for convolutions."""
-    return torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2).float()

@@ -22,8 +22,8 @@ def correct_biases(state: QuantizedNetwork, recipe: Recipe, crops: Crops) -> Qua
     of the clipped values, so there the correction is a first-order one. Where GPTQ rounds the weights later,
     only the rounding of tensors is corrected.
     """
-    simulation = Simulation(state, unify=recipe.unify_scales)
     images = crops.training[:CROPS].float()
+    simulation = Simulation(state, unify=recipe.unify_scales).to(images.device)
     wanted: dict[str, Tensor] = {}
 
     def note(name: str, value: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from edsr_int8.quantization.recipe import MODEL_CARD
 from edsr_int8.quantization.rewrites.fold import fold
 from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip, on_grids
 from edsr_int8.quantization.simulation.crops import cut_crops
+from edsr_int8.quantization.simulation.device import made_on
 from edsr_int8.quantization.simulation.quantsim import NOTHING, Simulation
 from edsr_int8.quantization.state import QuantizedNetwork
 
@@ -33,15 +34,18 @@ CROPS = 64  # at 32x32 pixels, 100 windows for each weight of a 3x3 kernel over 
 PATCH, SEED = 32, 0
 
 
-def round_for_all(float_model: Path, histograms: Path, images: Sequence[Path], out: Path) -> None:
+def round_for_all(
+    float_model: Path, histograms: Path, images: Sequence[Path], out: Path, *, device: str = "cpu"
+) -> None:
     """Write rounded weights of the folded network that serve every recipe without learning of its own.
 
     Of the network as it is and with its long skip folded, where it has one: these two differ in one
-    convolution. `gptq_weights.load_weights` reads them. InputError where there are no images.
+    convolution. `gptq_weights.load_weights` reads them, and the `device` that they were made on. InputError
+    where there are no images.
     """
-    crops = cut_crops(images, count=CROPS, patch=PATCH, seed=SEED).training
+    crops = cut_crops(images, count=CROPS, patch=PATCH, seed=SEED).to(device).training
     network = fold(read_network(float_model))
-    rounded = gptq(network, crops)
+    rounded = made_on(device, gptq(network, crops))
     folded = fold_long_skip(network)
     if folded is network:
         save_weights(out, rounded)
@@ -63,14 +67,14 @@ def gptq(network: Network, crops: Tensor, keep: Collection[str] = ()) -> Network
 
     def see(name: str, value: Tensor) -> Tensor:
         for conv in (x for x in convs if x.inputs[0] == name):
-            weight = torch.from_numpy(conv.weight.astype(np.float64))
+            weight = torch.from_numpy(conv.weight.astype(np.float64)).to(value.device)
             nearby = on_grid(weight.flatten(1), second_moment(value, tuple(weight.shape[2:])))
-            rounded[conv.name] = nearby.reshape(weight.shape).numpy()
+            rounded[conv.name] = nearby.reshape(weight.shape).cpu().numpy()
         return value
 
     images = crops[:CROPS].float()
     see(IMAGE, images)
-    Simulation(QuantizedNetwork(network))(images, rounding=NOTHING, see=see)
+    Simulation(QuantizedNetwork(network)).to(images.device)(images, rounding=NOTHING, see=see)
     layers = [
         replace(x, weight=rounded[x.name]) if isinstance(x, Conv) and x.name in rounded else x
         for x in network.layers
@@ -84,7 +88,7 @@ def second_moment(value: Tensor, kernel: tuple[int, ...]) -> Tensor:
     Zero-padded as the convolution pads.
     """
     size = value.shape[1] * math.prod(kernel)
-    total = torch.zeros(size, size, dtype=torch.float64)
+    total = torch.zeros(size, size, dtype=torch.float64, device=value.device)
     for one in value:
         windows = functional.unfold(one, kernel, padding=tuple(length // 2 for length in kernel))
         total += (windows @ windows.T).double() / windows.shape[1]
@@ -118,5 +122,5 @@ def _factor(moment: Tensor) -> Tensor:
     """The upper Cholesky factor of the inverse of `moment`, damped."""
     size = len(moment)
     mean = float(moment.diagonal().mean()) or 1.0
-    damped = moment + DAMPING * mean * torch.eye(size, dtype=moment.dtype)
+    damped = moment + DAMPING * mean * torch.eye(size, dtype=moment.dtype, device=moment.device)
     return torch.linalg.cholesky(torch.cholesky_inverse(torch.linalg.cholesky(damped)), upper=True)

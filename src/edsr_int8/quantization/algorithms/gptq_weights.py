@@ -11,6 +11,7 @@ from edsr_int8.files import atomic
 from edsr_int8.quantization.ir.layers import Conv, Network
 from edsr_int8.quantization.stage_output import reading
 
+DEVICE = "device"  # that made them, where it was not the CPU
 ORIGIN = "weights_sha256"  # of the checkpoint that the weights came from
 
 
@@ -20,6 +21,8 @@ def save_weights(path: Path, *networks: Network) -> None:
     A convolution goes by its name and shape, so that forms share what they have in common: that of the first.
     """
     arrays: dict[str, np.ndarray] = {ORIGIN: np.array(networks[0].weights_sha256)}
+    if device := networks[0].metadata.get(DEVICE):
+        arrays[DEVICE] = np.array(device)
     for conv in (x for network in networks for x in network.layers if isinstance(x, Conv)):
         arrays.setdefault(f"{_key(conv)}.weight", conv.weight)
         arrays.setdefault(f"{_key(conv)}.bias", conv.bias)
@@ -31,12 +34,13 @@ def load_weights(path: Path, network: Network) -> Network:
     """`network` with the weights of `path`. InputError: damaged, another network's, or another form of it."""
     with reading(path, "gptq"), np.load(path, allow_pickle=False) as arrays:
         origin = str(arrays[ORIGIN])
+        made_on = {DEVICE: str(arrays[DEVICE])} if DEVICE in arrays else {}
         layers = tuple(_with_weights(x, arrays) if isinstance(x, Conv) else x for x in network.layers)
     if origin != network.weights_sha256:
         raise InputError(
             f"{path}: is of weights {origin:.8}, not {network.weights_sha256:.8}; run gptq again"
         )
-    return replace(network, layers=layers)
+    return replace(network, layers=layers, metadata=network.metadata | made_on)
 
 
 def _key(conv: Conv) -> str:

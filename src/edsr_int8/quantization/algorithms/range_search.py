@@ -26,7 +26,7 @@ def search_ranges(
     All other tensors are rounded meanwhile, so a choice sees those before it. The error is against the float
     network on the first training crops; a range stays as it is where no other is better.
     """
-    simulation = Simulation(state, unify=recipe.unify_scales)
+    simulation = Simulation(state, unify=recipe.unify_scales).to(crops.training.device)
     rounding = TENSORS if recipe.gptq else ALL
     images, wanted = with_float_outputs(float_network, crops.training[:CROPS])
     for name in _searched(simulation, recipe):

@@ -20,17 +20,19 @@ from edsr_int8.quantization.state import QuantizedNetwork
 CROPS, PATCH, SEED = 4, 32, 0
 
 
-def measure_losses(float_model: Path, histograms: Path, images: Sequence[Path]) -> list[Loss]:
+def measure_losses(
+    float_model: Path, histograms: Path, images: Sequence[Path], *, device: str = "cpu"
+) -> list[Loss]:
     """The losses of int8 with the model card's ranges, on crops of calibration images, without labels."""
     network = fold(read_network(float_model))
     grids = choose_grids(network, load_histograms(histograms, network), MODEL_CARD)
-    crops = cut_crops(images, count=CROPS, patch=PATCH, seed=SEED)
+    crops = cut_crops(images, count=CROPS, patch=PATCH, seed=SEED).to(device)
     return sensitivity(QuantizedNetwork(network, grids), crops.training)
 
 
 def sensitivity(state: QuantizedNetwork, crops: Tensor) -> list[Loss]:
     """Losses on uint8 NCHW `crops`: `all` first, then tensors and convolutions in the network's order."""
-    simulation, network = Simulation(state), state.network
+    simulation, network = Simulation(state).to(crops.device), state.network
     images, wanted = with_float_outputs(network, crops)
     tensors = frozenset(state.grids)
     weights = frozenset(x.name for x in network.layers if isinstance(x, Conv))

@@ -29,7 +29,7 @@ def channel_moments(
     network: Network, names: Collection[str], crops: Tensor, *, seed: int
 ) -> dict[str, Moments]:
     """Of the tensors `names`. The gain weighs the output with random signs (Hutchinson 1989)."""
-    simulation = Simulation(QuantizedNetwork(network))
+    simulation = Simulation(QuantizedNetwork(network)).to(crops.device)
     random = torch.Generator().manual_seed(seed)
     signal: dict[str, np.ndarray] = {}
     gain: dict[str, np.ndarray] = {}
@@ -43,7 +43,8 @@ def channel_moments(
 
     for batch in crops.split(BATCH):
         output = simulation(batch.float().requires_grad_(), rounding=NOTHING, see=see)
-        output.backward(torch.randint(0, 2, output.shape, generator=random) * 2.0 - 1)
+        signs = torch.randint(0, 2, output.shape, generator=random) * 2.0 - 1
+        output.backward(signs.to(output.device))
         for name, value in seen.items():
             assert value.grad is not None
             pixels, outputs = (len(crops) * part.numel() for part in (value[0, 0], output[0]))
@@ -54,7 +55,7 @@ def channel_moments(
 
 def _second_moment(value: Tensor) -> np.ndarray:
     rows = value.transpose(0, 1).reshape(value.shape[1], -1).double()
-    moment: np.ndarray = (rows @ rows.T).numpy()
+    moment: np.ndarray = (rows @ rows.T).cpu().numpy()
     return moment
 
 
@@ -64,11 +65,11 @@ def channel_peaks(network: Network, crops: Tensor) -> dict[str, np.ndarray]:
     peaks: dict[str, np.ndarray] = {}
 
     def see(name: str, value: Tensor) -> Tensor:
-        found = value.amax(dim=(0, 2, 3)).double().numpy()
+        found = value.amax(dim=(0, 2, 3)).double().cpu().numpy()
         peaks[name] = np.maximum(peaks[name], found) if name in peaks else found
         return value
 
-    simulation = Simulation(QuantizedNetwork(network))
+    simulation = Simulation(QuantizedNetwork(network)).to(crops.device)
     for batch in crops.split(BATCH):
         simulation(batch.float(), rounding=NOTHING, see=see)
     return peaks

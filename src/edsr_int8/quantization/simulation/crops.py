@@ -22,6 +22,10 @@ class Crops:
     training: Tensor
     held_out: Tensor
 
+    def to(self, device: str) -> "Crops":
+        """On `device`: the passes compute where their crops are."""
+        return Crops(self.training.to(device), self.held_out.to(device))
+
 
 def cut_crops(images: Sequence[Path], *, count: int, patch: int, seed: int) -> Crops:
     """`count` crops to learn from, and count/8 of other images to check on, if there are two images or more.

@@ -17,7 +17,8 @@ FLOOR = 0.01  # grey levels squared, added to a crop's error: far below the erro
 @torch.no_grad()
 def with_float_outputs(float_network: Network, crops: Tensor) -> tuple[Tensor, Tensor]:
     """uint8 NCHW `crops` as float32 images, and what the float network makes of them, clipped to 0..255."""
-    images, simulation = crops.float(), Simulation(QuantizedNetwork(float_network))
+    images = crops.float()
+    simulation = Simulation(QuantizedNetwork(float_network)).to(crops.device)
     return images, torch.cat([simulation(batch, rounding=NOTHING) for batch in images.split(BATCH)])
 
 

@@ -52,7 +52,7 @@ class Simulation(nn.Module):
     """float32 NCHW image -> output in grey levels, clipped to 0..255 but not rounded.
 
     High-precision layers stay in float: an int8 consumer of one reads its value quantized. `unify`: as in
-    `scale_groups`, the tensors of a group learn one grid.
+    `scale_groups`, the tensors of a group learn one grid. `.to(device)` moves it; the image must be there.
     """
 
     def __init__(self, state: QuantizedNetwork, *, unify: bool = False) -> None:
@@ -64,11 +64,9 @@ class Simulation(nn.Module):
         self.convs = {x.name: x for x in network.layers if isinstance(x, Conv)}
         self.last_consumer = {name: i for i, x in enumerate(network.layers) for name in x.inputs}
         self.clipped = output_tensors(network)
-        self.gathers = {
-            x.name: torch.from_numpy(x.as_conv().weight).float()
-            for x in network.layers
-            if isinstance(x, Taps)
-        }
+        self.gathers = _constants({x.name: x.as_conv().weight for x in network.layers if isinstance(x, Taps)})
+        self.expected = _constants({n: x.expected for n, x in self.convs.items() if x.expected is not None})
+        self.image_scale = nn.Parameter(torch.ones(1), requires_grad=False)
         self.weights = _parameters({n: x.weight for n, x in self.convs.items()})
         self.biases = _parameters({n: x.bias for n, x in self.convs.items()})
         self.log_scales = _parameters({n: np.log([g.scale]) for n, g in grids.items()})
@@ -122,7 +120,8 @@ class Simulation(nn.Module):
                 source = (unrounded if high else quantized)[layer.inputs[0]]
                 weight, bias = self._weights_now(layer, inverses)
                 if not high and (rounding.weights is None or layer.name in rounding.weights):
-                    weight, bias = _rounded(weight, bias, layer.expected, self._scale(layer.inputs[0]))
+                    expected = self.expected[key(layer.name)] if layer.expected is not None else None
+                    weight, bias = _rounded(weight, bias, expected, self._scale(layer.inputs[0]))
                 value = functional.conv2d(source, weight, bias, padding=[n // 2 for n in weight.shape[2:]])
                 if layer.name in self.clipped:
                     return value.clamp(0, 255)
@@ -132,7 +131,7 @@ class Simulation(nn.Module):
             case PixelShuffle():
                 return functional.pixel_shuffle(unrounded[layer.inputs[0]], layer.factor)
             case Taps():
-                weight, padding = self.gathers[layer.name], [n // 2 for n in layer.kernel]
+                weight, padding = self.gathers[key(layer.name)], [n // 2 for n in layer.kernel]
                 value = functional.conv2d(unrounded[layer.inputs[0]], weight, padding=padding)
                 return value - layer.scale * layer.zero_point
             case Concat():
@@ -147,8 +146,8 @@ class Simulation(nn.Module):
         if not asked or layer.name not in self.state.grids:
             return value
         owner = self.groups[layer.name].owner
-        zero = torch.zeros(1) if self._after_clip(layer.name) else self._zero_point(owner)
         scale = torch.exp(self.log_scales[key(owner)])
+        zero = torch.zeros_like(scale) if self._after_clip(layer.name) else self._zero_point(owner)
         # Private in torch: no public function has gradients for scale and zero point.
         return torch._fake_quantize_learnable_per_tensor_affine(value, scale, zero, 0, 255, 1.0)
 
@@ -183,7 +182,7 @@ class Simulation(nn.Module):
     def _scale(self, name: str) -> Tensor:
         """Of the grid that the tensor `name` is on; 1 on the image's grid."""
         owner = key(self.groups[name].owner)
-        return torch.exp(self.log_scales[owner]).detach() if owner in self.log_scales else torch.ones(1)
+        return torch.exp(self.log_scales[owner]).detach() if owner in self.log_scales else self.image_scale
 
     def _in_basis(self, name: str, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         basis = self.bases[self.basis_of[name]]
@@ -200,7 +199,7 @@ class Simulation(nn.Module):
             if not isinstance(layer, Conv):
                 return layer
             weight, bias = self._weights_now(layer, inverses)
-            return replace(layer, weight=weight.double().numpy(), bias=bias.double().numpy())
+            return replace(layer, weight=_array(weight), bias=_array(bias))
 
         network = self.state.network
         learned = replace(network, layers=tuple(map(final, network.layers)))
@@ -224,20 +223,31 @@ class _Round(torch.autograd.Function):
 
 
 def _rounded(
-    weight: Tensor, bias: Tensor, expected: np.ndarray | None, input_scale: Tensor
+    weight: Tensor, bias: Tensor, expected: Tensor | None, input_scale: Tensor
 ) -> tuple[Tensor, Tensor]:
     """As ir/integer_weights.py rounds them."""
     step = (weight.detach().abs().amax(dim=(1, 2, 3), keepdim=True) / LARGEST).clamp(min=1e-12)
     rounded: Tensor = _Round.apply(weight, step)
     if expected is not None:
         error = (rounded.detach() - weight.detach()).sum(dim=(2, 3))
-        bias = bias - error @ torch.from_numpy(expected).float()
+        bias = bias - error @ expected
     return rounded, _Round.apply(bias, step.reshape(-1) * input_scale)
 
 
 def _parameters(values: Mapping[str, np.ndarray]) -> nn.ParameterDict:
     tensors = {key(name): torch.from_numpy(np.array(value, np.float32)) for name, value in values.items()}
     return nn.ParameterDict({name: nn.Parameter(tensor) for name, tensor in tensors.items()})
+
+
+def _constants(values: Mapping[str, np.ndarray]) -> nn.ParameterDict:
+    """Parameters that never learn: they move to a device with the others."""
+    return _parameters(values).requires_grad_(False)
+
+
+def _array(value: Tensor) -> np.ndarray:
+    """float64, from any device."""
+    array: np.ndarray = value.double().cpu().numpy()
+    return array
 
 
 def key(name: str) -> str:
