@@ -46,9 +46,7 @@ class Calibration:
 
     @cached_property
     def crops(self) -> Crops:
-        wanted = self.statistics
-        crops = cut_crops(self.images, count=wanted.crops, patch=wanted.patch, seed=wanted.seed)
-        return crops.to(self.device)
+        return cut_crops(self.images, self.statistics).to(self.device)
 
 
 Pass = Callable[[QuantizedNetwork, Recipe, Calibration], QuantizedNetwork]

@@ -8,6 +8,7 @@ import torch
 
 from edsr_int8.data.images import write_png
 from edsr_int8.errors import InputError
+from edsr_int8.quantization.recipe import Statistics
 from edsr_int8.quantization.simulation import crops as module
 from edsr_int8.quantization.simulation.crops import cut_crops
 
@@ -21,27 +22,27 @@ def levels(tmp_path: Path) -> list[Path]:
 
 
 def test_count_shape_and_an_eighth_held_out(levels: list[Path]) -> None:
-    found = cut_crops(levels, count=32, patch=16, seed=0)
+    found = cut_crops(levels, Statistics(32, 16, 0))
     assert found.training.shape == (32, 3, 16, 16) and found.held_out.shape == (4, 3, 16, 16)
     assert found.training.dtype == found.held_out.dtype == torch.uint8
 
 
 def test_held_out_crops_are_of_other_images(levels: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STRETCHED", 0.0)
-    found = cut_crops(levels, count=200, patch=8, seed=0)
+    found = cut_crops(levels, Statistics(200, 8, 0))
     held_out, training = (set(crops.unique().tolist()) for crops in (found.held_out, found.training))
     assert held_out == {0, 160} and training == set(range(0, 200, 20)) - held_out
 
 
 def test_one_image_is_both(levels: list[Path]) -> None:
-    found = cut_crops(levels[3:4], count=4, patch=64, seed=0)
+    found = cut_crops(levels[3:4], Statistics(4, 64, 0))
     assert found.training.shape == (4, 3, 20, 20)  # no larger than the image
     assert len(found.held_out) == 1
 
 
 def test_seed_tells_the_crops_and_order_of_the_images_does_not(levels: list[Path]) -> None:
     one, same, other = (
-        cut_crops(images, count=16, patch=8, seed=seed)
+        cut_crops(images, Statistics(16, 8, seed))
         for images, seed in ((levels, 5), (levels[::-1], 5), (levels, 6))
     )
     assert torch.equal(one.training, same.training) and torch.equal(one.held_out, same.held_out)
@@ -50,4 +51,4 @@ def test_seed_tells_the_crops_and_order_of_the_images_does_not(levels: list[Path
 
 def test_no_image_is_refused() -> None:
     with pytest.raises(InputError, match="no calibration images"):
-        cut_crops([], count=1, patch=8, seed=0)
+        cut_crops([], Statistics(1, 8, 0))

@@ -21,7 +21,7 @@ from edsr_int8.quantization.calibration.quantization_parameters import choose_gr
 from edsr_int8.quantization.ir.integer_weights import LARGEST
 from edsr_int8.quantization.ir.layers import IMAGE, Conv, Network
 from edsr_int8.quantization.ir.read_onnx import read_network
-from edsr_int8.quantization.recipe import MODEL_CARD
+from edsr_int8.quantization.recipe import MODEL_CARD, Statistics
 from edsr_int8.quantization.rewrites.fold import fold
 from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip, on_grids
 from edsr_int8.quantization.simulation.crops import cut_crops
@@ -31,7 +31,6 @@ from edsr_int8.quantization.state import QuantizedNetwork
 
 DAMPING = 0.01  # of the mean second moment, added to each
 CROPS = 64  # at 32x32 pixels, 100 windows for each weight of a 3x3 kernel over 64 channels
-PATCH, SEED = 32, 0
 
 
 def round_for_all(
@@ -43,7 +42,7 @@ def round_for_all(
     convolution. `gptq_weights.load_weights` reads them, and the `device` that they were made on. InputError
     where there are no images.
     """
-    crops = cut_crops(images, count=CROPS, patch=PATCH, seed=SEED).to(device).training
+    crops = cut_crops(images, Statistics(CROPS, patch=32, seed=0)).to(device).training
     network = fold(read_network(float_model))
     rounded = made_on(device, gptq(network, crops))
     folded = fold_long_skip(network)

@@ -10,14 +10,14 @@ from edsr_int8.quantization.analysis.losses import Loss, decibels
 from edsr_int8.quantization.calibration.quantization_parameters import choose_grids, load_histograms
 from edsr_int8.quantization.ir.layers import Conv
 from edsr_int8.quantization.ir.read_onnx import read_network
-from edsr_int8.quantization.recipe import MODEL_CARD
+from edsr_int8.quantization.recipe import MODEL_CARD, Statistics
 from edsr_int8.quantization.rewrites.fold import fold
 from edsr_int8.quantization.simulation.crops import cut_crops
 from edsr_int8.quantization.simulation.objective import mean_error, with_float_outputs
 from edsr_int8.quantization.simulation.quantsim import Rounding, Simulation
 from edsr_int8.quantization.state import QuantizedNetwork
 
-CROPS, PATCH, SEED = 4, 32, 0
+CROPS = Statistics(crops=4, patch=32, seed=0)
 
 
 def measure_losses(
@@ -26,7 +26,7 @@ def measure_losses(
     """The losses of int8 with the model card's ranges, on crops of calibration images, without labels."""
     network = fold(read_network(float_model))
     grids = choose_grids(network, load_histograms(histograms, network), MODEL_CARD)
-    crops = cut_crops(images, count=CROPS, patch=PATCH, seed=SEED).to(device)
+    crops = cut_crops(images, CROPS).to(device)
     return sensitivity(QuantizedNetwork(network, grids), crops.training)
 
 

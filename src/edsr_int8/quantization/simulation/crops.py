@@ -10,6 +10,7 @@ from torch import Tensor
 
 from edsr_int8.data.images import Image, image_shape, read_rgb
 from edsr_int8.errors import InputError
+from edsr_int8.quantization.recipe import Statistics
 
 HELD_OUT = 8  # one image in so many only checks what the others taught
 STRETCHED = 0.1  # share of crops whose colours are stretched
@@ -27,21 +28,22 @@ class Crops:
         return Crops(self.training.to(device), self.held_out.to(device))
 
 
-def cut_crops(images: Sequence[Path], *, count: int, patch: int, seed: int) -> Crops:
-    """`count` crops to learn from, and count/8 of other images to check on, if there are two images or more.
+def cut_crops(images: Sequence[Path], wanted: Statistics) -> Crops:
+    """Crops to learn from, and an eighth as many to check on, of other images where there are two or more.
 
     Rotated and mirrored at random; one in ten has its colours stretched, as int8 fails first on saturated
-    colours, which calibration images rarely have. Height and width are `patch`, or those of the smallest
-    image. The same seed gives the same crops. InputError where there is no image.
+    colours, which calibration images rarely have. Height and width are the patch's, or those of the
+    smallest image. The same seed gives the same crops. InputError where there is no image.
     """
     if not images:
         raise InputError("there are no calibration images to learn from; name a set that has some")
     paths = sorted(images)
-    length = min(patch, *(min(image_shape(path)) for path in paths))
+    length = min(wanted.patch, *(min(image_shape(path)) for path in paths))
     held = paths[::HELD_OUT] if len(paths) > 1 else paths
     rest = [path for i, path in enumerate(paths) if i % HELD_OUT] or paths
-    random = np.random.default_rng(seed)
-    return Crops(_cut(rest, count, length, random), _cut(held, max(1, count // HELD_OUT), length, random))
+    random = np.random.default_rng(wanted.seed)
+    checks = max(1, wanted.crops // HELD_OUT)
+    return Crops(_cut(rest, wanted.crops, length, random), _cut(held, checks, length, random))
 
 
 def _cut(paths: Sequence[Path], count: int, length: int, random: np.random.Generator) -> Tensor:
