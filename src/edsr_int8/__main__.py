@@ -1,4 +1,4 @@
-"""The command line: `edsr-int8 check`, `summary`, `apply`, `score`."""
+"""The command line: `edsr-int8 add`, `check`, `summary`, `apply`, `score`."""
 
 import argparse
 import json
@@ -19,6 +19,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when all is well, 1 with one line an error on stderr, 2 for wrong usage."""
     parser = argparse.ArgumentParser(prog="edsr-int8", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
+    _add_add(commands)
     command = commands.add_parser("check", help="validate params.yaml; say what a run would fetch and need")
     command.set_defaults(run=_check)
     command = commands.add_parser("summary", help="print the table of the last run")
@@ -40,6 +41,33 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 1
+
+
+def _add_add(commands: Any) -> None:
+    command = commands.add_parser("add", help="write rows for a checkpoint of one's own into params.yaml")
+    command.add_argument("weights", type=Path, help="a checkpoint of EDSR or MDSR, in any common format")
+    command.add_argument(
+        "--images", type=Path, help="folder of images to score it on (default: the sample's)"
+    )
+    command.add_argument("--calibration", type=Path, help="folder of images to calibrate on (likewise)")
+    command.add_argument("--name", default="", help="of the model's row (default: from the file's name)")
+    command.add_argument("--scale", type=int, help="of a file of MDSR, which holds three")
+    command.add_argument("--res-scale", type=float, help="these three: how it was trained (default: found)")
+    command.add_argument("--img-range", type=float, help="see docs/params.md")
+    command.add_argument("--rgb-mean", type=float, nargs=3, metavar=("R", "G", "B"), help="from 0 to 1")
+    command.set_defaults(run=_add)
+
+
+def _add(given: argparse.Namespace) -> int:
+    from edsr_int8.checkpoints.settle import Stated  # the other commands need not wait for it
+    from edsr_int8.pipeline.add import Wish, add
+
+    _require_repository()
+    stated = Stated(given.res_scale, given.img_range, tuple(given.rgb_mean) if given.rgb_mean else None)
+    wish = Wish(given.weights, given.images, given.calibration, given.name, given.scale, stated)
+    for line in add(wish, Path("params.yaml")):
+        print(line)
+    return 0
 
 
 def _add_apply(commands: Any) -> None:

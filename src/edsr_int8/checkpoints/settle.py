@@ -56,11 +56,11 @@ class Verdict:
         return self.error > PICTURE
 
     def listed(self) -> str:
-        """What was tried, the best first, as the end of a sentence."""
-        ranked = sorted(self.tried.items(), key=lambda pair: pair[1])
-        return ", ".join(
-            f"by {error:.2g} levels with {{{candidate}}}" for candidate, error in ranked[:LISTED]
-        )
+        """What was tried, the best first, as the end of a sentence: of each convention the best res_scale."""
+        ranked = sorted(self.tried, key=lambda c: self.tried[c])
+        firsts = {candidate.convention: candidate for candidate in reversed(ranked)}
+        listed = [c for c in ranked if c in firsts.values()] if len(firsts) > 1 else ranked
+        return ", ".join(f"by {self.tried[c]:.2g} levels with {{{c}}}" for c in listed[:LISTED])
 
 
 def settle(checkpoint: Checkpoint, stated: Stated) -> Verdict:
