@@ -3,7 +3,8 @@
 Offline, in minutes on one GPU, from a copy of the repository and a folder of photographs; no DVC. Weights
 are random where --shared does not have the real ones: the same arithmetic, another picture.
 
-    python benchmarks/gpu.py --photographs FOLDER [--shared FOLDER] [--device cpu --tiny]
+    python benchmarks/gpu.py --photographs FOLDER [--shared FOLDER] [--only training ...]
+    python benchmarks/gpu.py --photographs FOLDER --device cpu --tiny    # only whether it runs
 """
 
 import argparse
@@ -50,6 +51,7 @@ BASELINE = Training(
     upsampler="pixelshuffle", datasets=(), validation=(), start="", steps=300_000, batch=16, patch=48,
     learning_rate=1e-4, precision="bfloat16",
 )  # fmt: skip
+SECTIONS = ("training", "finetune", "large")
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png")
 
 
@@ -59,20 +61,28 @@ class Budget:
 
     network: Description
     large: Description
-    recipe: Recipe  # of `network`
-    large_steps: int
+    recipe: Recipe  # of `network` ...
+    large_recipe: Recipe  # ... and of `large`
     training: Training
     training_steps: int
     photographs: int = 100  # calibration images of `network`: photographs halved
     details: int = 16  # calibration images of `large`, 48x48: its ranges are counted on the CPU
 
 
-FULL = Budget(R8F64X2, LARGE, TUNED, 200, BASELINE, 1000)
+FULL = Budget(
+    R8F64X2,
+    LARGE,
+    TUNED,
+    replace(TUNED, statistics=Statistics(crops=512), finetune=Finetune(steps=200, batch=8)),
+    BASELINE,
+    training_steps=500,
+)
+FEW = replace(TUNED, statistics=Statistics(crops=8, patch=8), finetune=Finetune(steps=2, batch=2))
 TINY = Budget(
     replace(R8F64X2, features=4, blocks=1),
     replace(LARGE, features=6, blocks=1),
-    replace(TUNED, statistics=Statistics(crops=8, patch=8), finetune=Finetune(steps=2, batch=2)),
-    large_steps=2,
+    FEW,
+    FEW,
     training=replace(BASELINE, features=4, blocks=1, batch=2, patch=8),
     training_steps=2,
     photographs=2,
@@ -85,6 +95,7 @@ def main() -> None:
     parser.add_argument("--photographs", type=Path, required=True, help="folder of JPEG or PNG files")
     parser.add_argument("--shared", type=Path, default=SHARED, help="folder with weights/")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda")
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=SECTIONS)
     parser.add_argument("--tiny", action="store_true", help="seconds on a CPU: networks of a few channels")
     given = parser.parse_args()
     budget = TINY if given.tiny else FULL
@@ -97,10 +108,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         halves = halved(given.photographs, budget.photographs, folder)
-        benchmark_training(budget, folder, given.device)
-        graph = small_graph(budget, given.shared, folder)
-        benchmark_finetuning(budget, graph, halves, folder, given.device)
-        benchmark_large(budget, halves, folder, given.device)
+        if "training" in given.only:
+            benchmark_training(budget, folder, given.device)
+        if "finetune" in given.only:
+            graph = small_graph(budget, given.shared, folder)
+            benchmark_finetuning(budget, graph, halves, folder, given.device)
+        if "large" in given.only:
+            benchmark_large(budget, halves, folder, given.device)
 
 
 def halved(photographs: Path, most: int, folder: Path) -> list[Path]:
@@ -166,19 +180,22 @@ def benchmark_finetuning(
 ) -> None:
     recipe = budget.recipe
     print(f"\nfinetune: {title(budget.network)}, {steps_of(recipe)}, {len(images)} images", flush=True)
-    calibration = partial(Calibration, graph, images, *[folder / "none"] * 3, device=device)
-    measured(recipe, calibration(statistics=recipe.statistics), device)
+    calibration = Calibration(
+        graph, images, *[folder / "none"] * 3, statistics=recipe.statistics, device=device
+    )
+    measured(recipe, calibration, device)
     few = replace(
         recipe, statistics=replace(recipe.statistics, crops=8 * recipe.finetune.batch),
         finetune=replace(recipe.finetune, steps=min(30, recipe.finetune.steps)),
     )  # fmt: skip
-    ends = [digest(arrays(run(few, calibration(statistics=few.statistics)))) for _ in range(2)]
+    again = partial(replace, calibration, images=images[:8], statistics=few.statistics)
+    ends = [digest(arrays(run(few, again()))) for _ in range(2)]
     equal = "equal" if ends[0] == ends[1] else "UNEQUAL"
     print(f"  two runs of {steps_of(few)} end in {equal} networks", flush=True)
 
 
 def benchmark_large(budget: Budget, images: Sequence[Path], folder: Path, device: str) -> None:
-    recipe = replace(budget.recipe, finetune=replace(budget.recipe.finetune, steps=budget.large_steps))
+    recipe = budget.large_recipe
     start = time.perf_counter()
     graph = random_graph(budget.large, folder / "large")
     exported = time.perf_counter() - start
@@ -203,14 +220,19 @@ def measured(recipe: Recipe, calibration: Calibration, device: str) -> None:
     for step in passes(recipe):
         start = time.perf_counter()
         state = step(state, recipe, calibration)
-        print(f"  {time.perf_counter() - start:8.1f} s  {step.__name__}", flush=True)
+        print(f"  {time.perf_counter() - start:8.1f} s  {step.__name__}{peak_memory(device)}", flush=True)
     state = with_last_point(state, calibration)
-    print(f"  {time.perf_counter() - begun:8.1f} s  in all")
+    print(f"  {time.perf_counter() - begun:8.1f} s  in all{peak_memory(device)}")
     first, last = state.curve[0].held_out_mse, state.curve[-1].held_out_mse
     print(f"  error on held-out crops: {first:.4f} before, {last:.4f} after, in grey levels squared")
-    if device == "cuda":
-        taken, held = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
-        print(f"  peak memory: {taken / 1e9:.2f} GB in tensors, {held / 1e9:.2f} GB held")
+
+
+def peak_memory(device: str) -> str:
+    """Until now: in tensors, and what torch took from the GPU for them."""
+    if device == "cpu":
+        return ""
+    tensors, taken = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
+    return f", peak memory {tensors / 1e9:.2f} GB in tensors, {taken / 1e9:.2f} GB taken"
 
 
 def title(network: Description) -> str:

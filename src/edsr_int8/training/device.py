@@ -1,5 +1,7 @@
 """How batches reach the device that trains, and how a GPU runs a step without waiting for the CPU."""
 
+import importlib.util
+import shutil
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -16,6 +18,12 @@ def moved(images: Image, device: str) -> Tensor:
     """uint8 NHWC on `device`; the copy to a GPU overlaps with its work."""
     tensor = torch.from_numpy(np.ascontiguousarray(images))
     return tensor.pin_memory().to(device, non_blocking=True) if device != "cpu" else tensor
+
+
+def can_compile() -> bool:
+    """Whether torch.compile can write kernels for a GPU here; a step takes a third longer without them."""
+    compiler = any(shutil.which(name) for name in ("cc", "gcc", "clang"))
+    return compiler and importlib.util.find_spec("triton") is not None
 
 
 def as_image(pixels: Tensor) -> Tensor:

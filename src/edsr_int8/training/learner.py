@@ -10,7 +10,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from edsr_int8.data.images import Image
 from edsr_int8.errors import InputError
 from edsr_int8.training.branches import Branches
-from edsr_int8.training.device import Replayed, as_image, moved
+from edsr_int8.training.device import Replayed, as_image, can_compile, moved
 from edsr_int8.training.pixels import Pixels
 from edsr_int8.training.precision import keep_float32
 from edsr_int8.training.schedule import Training, learning_rate
@@ -37,6 +37,9 @@ class Learner:
         parameters, on_gpu = list(self.module.parameters()), device != "cpu"
         self.optimizer = torch.optim.Adam(parameters, lr=training.learning_rate, fused=on_gpu)
         self.backward = Replayed(self._backward, parameters) if on_gpu else self._backward
+        if on_gpu and can_compile():
+            for branch in self.module.values():
+                branch.compile(dynamic=False)
         self.training, self.device = training, device
         self.loss_sum = torch.zeros((), device=device)  # since the last point of the curve
         self.state = State(0, weights={}, average={}, optimizer={})

@@ -14,7 +14,6 @@ from tqdm import tqdm
 from edsr_int8.data.images import Image
 from edsr_int8.errors import InputError
 from edsr_int8.files import sha256
-from edsr_int8.machine import cores
 from edsr_int8.models.description import scales
 from edsr_int8.progress import bar, tell
 from edsr_int8.training.crops import check_patch, crops
@@ -25,7 +24,8 @@ from edsr_int8.training.state import State, load, save
 from edsr_int8.training.validation import check_sizes
 
 CHECKPOINT = "checkpoint.pt"
-AHEAD = 4  # steps whose crops are cut before their turn: a GPU takes a step in less time than one thread
+CUTTERS = 2  # threads that cut crops: a GPU takes a step in about the time that one of them needs
+AHEAD = 4  # steps whose crops are cut before their turn
 
 
 def train(
@@ -100,7 +100,7 @@ def batches(pixels: Pixels, training: Training, first: int) -> Iterator[tuple[Im
         return crops(pixels, batch=training.batch, patch=training.patch, seed=training.seed, step=step)
 
     steps = bar(range(first, training.steps), "train", unit="step")
-    with ThreadPoolExecutor(min(AHEAD, cores())) as pool:
+    with ThreadPoolExecutor(CUTTERS) as pool:
         coming = deque(pool.submit(cut, first + i) for i in range(AHEAD))
         for step in steps:
             now = coming.popleft().result()

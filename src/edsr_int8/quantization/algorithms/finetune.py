@@ -71,7 +71,7 @@ def _learn(simulation: Simulation, float_network: Network, recipe: Recipe, crops
     )
     curve = [CurvePoint(0, None, geometric_error(simulation, *held_out, rounding))]
     best = _parameters(simulation)
-    adam = torch.optim.Adam(_groups(simulation), betas=MOMENTS)
+    adam = torch.optim.Adam(_groups(simulation), betas=MOMENTS, fused=crops.training.is_cuda)
     rates = [group["lr"] for group in adam.param_groups]
     random, losses = np.random.default_rng(recipe.statistics.seed), []
     every = max(1, math.ceil(steps / CHECKS))
