@@ -1,4 +1,4 @@
-"""build/<model>/network -> build/<model>/export: float and uint8 ONNX, held against torch on a photograph."""
+"""build/<model>/checkpoint -> build/<model>/export: float and uint8 ONNX, compared with torch."""
 
 from skimage.data import astronaut
 

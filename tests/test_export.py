@@ -1,4 +1,4 @@
-"""Exported graphs against torch, in two runtimes, at several shapes; what the files hold and what not."""
+"""Exported graphs against torch, in two runtimes and at several shapes; what the files hold, and what not."""
 
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from edsr_int8.errors import InputError
 from edsr_int8.export import TOLERANCE, export, float_graph, parity, require_parity, run, save
 from edsr_int8.files import read_json
 from edsr_int8.models.build import build
-from edsr_int8.models.description import Description
+from edsr_int8.models.description import NO_MEAN, Description
 from edsr_int8.onnx_graph import uint8_graph
 
 X2 = Description("edsr", 8, 2, 2, 1.0, "pixelshuffle")
@@ -27,6 +27,7 @@ NETWORKS = {
     "x4": replace(X2, scale=4, res_scale=0.1),
     "direct": replace(X2, upsampler="direct"),
     "none": replace(X2, upsampler="none", scale=1),
+    "x8 without a mean": replace(X2, scale=8, blocks=1, rgb_mean=NO_MEAN),
     "mdsr": replace(X2, network="mdsr", blocks=1),
 }
 SHAPES = ((24, 32), (17, 9), (1, 1))

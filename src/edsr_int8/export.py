@@ -1,4 +1,4 @@
-"""torch -> ONNX: a float graph and the uint8 graph that ships, both checked against torch."""
+"""A torch module -> ONNX: a float graph and the uint8 graph that ships, both compared with the module."""
 
 import contextlib
 import logging
@@ -19,34 +19,34 @@ from edsr_int8.files import atomic, write_json
 from edsr_int8.onnx_graph import OPSET, rebuild, uint8_graph
 from edsr_int8.onnx_session import session_options
 
-TOLERANCE = 1e-3  # grey levels, float graph against torch
+TOLERANCE = 1e-3  # grey levels between the float graph and the module
 
 
-def export(network: Path, image: np.ndarray, out: Path) -> None:
-    """Write `out`/float.onnx, uint8.onnx and parity.json for the converted network in folder `network`.
+def export(checkpoint: Path, image: np.ndarray, out: Path) -> None:
+    """Write `out`/float.onnx, uint8.onnx and parity.json for the network converted to folder `checkpoint`.
 
-    `image`, uint8 HWC RGB, is what parity is shown on: a crop of a real photograph. InputError where it
-    does not hold; nothing is written then.
+    The graphs are compared with the module on `image`, uint8 HWC RGB: a crop of a photograph. InputError
+    where they differ; nothing is written then.
     """
-    module, facts = load_network(network)
+    module, facts = load_network(checkpoint)
     float_model = float_graph(module, facts)
     uint8_model = uint8_graph(float_model)
     result = parity(module, float_model, uint8_model, image)
-    require_parity(result, str(network))
+    require_parity(result, str(checkpoint))
     save(float_model, out / "float.onnx")
     save(uint8_model, out / "uint8.onnx")
     write_json(out / "parity.json", result)
 
 
-def float_graph(network: nn.Module, facts: NetworkFacts) -> ModelProto:
+def float_graph(module: nn.Module, facts: NetworkFacts) -> ModelProto:
     """float32 `image` 1x3xHxW, RGB 0..255 -> float32 `output`, not clipped, for any height and width.
 
     Equal weights and facts give equal bytes.
     """
-    example = torch.zeros(1, 3, 16, 24)  # any shape does: both lengths are dynamic
+    example = torch.zeros(1, 3, 16, 24)  # any shape will do: height and width are dynamic
     with _silence(), torch.no_grad():
         program = torch.onnx.export(
-            network,
+            module,
             (example,),
             input_names=["image"],
             output_names=["output"],
@@ -56,7 +56,7 @@ def float_graph(network: nn.Module, facts: NetworkFacts) -> ModelProto:
             verbose=False,
         )
     assert program is not None  # it is for dynamo=True
-    parameters = {name for name, _ in (*network.named_parameters(), *network.named_buffers())}
+    parameters = {name for name, _ in (*module.named_parameters(), *module.named_buffers())}
     return rebuild(program.model_proto, parameters=parameters, metadata=facts.metadata())
 
 
@@ -66,7 +66,7 @@ def save(model: ModelProto, path: Path) -> None:
 
 
 def run(model: ModelProto, image: np.ndarray) -> np.ndarray:
-    """One NCHW array through the graph in onnxruntime, on the CPU."""
+    """What the graph gives for one NCHW array, in onnxruntime on the CPU."""
     session = ort.InferenceSession(
         model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
     )
@@ -75,17 +75,18 @@ def run(model: ModelProto, image: np.ndarray) -> np.ndarray:
 
 
 def parity(
-    network: nn.Module, float_model: ModelProto, uint8_model: ModelProto, image: np.ndarray
+    module: nn.Module, float_model: ModelProto, uint8_model: ModelProto, image: np.ndarray
 ) -> dict[str, float]:
-    """How far the graphs are from torch on `image`, uint8 HWC RGB.
+    """How far the graphs are from the module on `image`, uint8 HWC RGB.
 
-    max_abs_error: float graph against torch, grey levels. equal_share, max_difference: uint8 graph
-    against torch's output, clipped and rounded; one grey level at ties of rounding is to be expected.
-    uint8_mismatches: values where it is not the float graph's own output, clipped and rounded.
+    max_abs_error: the largest difference between the float graph and the module, in grey levels.
+    equal_share, max_difference: of the uint8 graph from the module's output, clipped and rounded; a value
+    halfway between two grey levels may be rounded either way. uint8_mismatches: how many values of the
+    uint8 graph are not the float graph's, clipped and rounded.
     """
     pixels = np.ascontiguousarray(image.transpose(2, 0, 1)[None])
     with torch.inference_mode():
-        reference = network(torch.from_numpy(pixels).float()).numpy()
+        reference = module(torch.from_numpy(pixels).float()).numpy()
     output = run(float_model, pixels.astype(np.float32))
     shipped = run(uint8_model, pixels).astype(np.int16)
     difference = np.abs(shipped - _rounded(reference))
@@ -100,7 +101,7 @@ def parity(
 
 
 def require_parity(result: dict[str, float], name: str) -> None:
-    """Raise InputError, beginning with `name`, unless the graphs compute what torch does."""
+    """Raise InputError, which begins with `name`, unless the graphs compute what the module does."""
     error, mismatches = result["max_abs_error"], result["uint8_mismatches"]
     if not error <= TOLERANCE:  # so that NaN fails
         raise InputError(
@@ -119,7 +120,7 @@ def _rounded(output: np.ndarray) -> np.ndarray:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Keep the exporter's warnings, none of which a user can act on, off the terminal."""
+    """Keep the exporter's warnings off the terminal: a user can act on none of them."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""ONNX graphs as this project writes them: named by layer, without the exporter's traces, uint8 outside."""
+"""ONNX graphs as this project writes them: named by layer, without the exporter's notes, uint8 in and out."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -8,15 +8,15 @@ from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, ValueInfoPr
 
 OPSET = 18  # onnxruntime and OpenVINO both take it
 IR_VERSION = 10
-SUFFIXES = {"Mul": "scale", "DepthToSpace": "shuffle"}  # of other operations: their type in small letters
+SUFFIXES = {"Mul": "scale", "DepthToSpace": "shuffle"}  # of any other operation, its type in lower case
 
 
 def rebuild(model: ModelProto, *, parameters: Collection[str], metadata: Mapping[str, str]) -> ModelProto:
-    """The same computation with nothing but its nodes, weights and `metadata`, renamed.
+    """The same computation, renamed: nodes, weights and `metadata`, and nothing else of the model.
 
-    A convolution is named by its weight (`head.weight` -> `head`), any other node by the convolution
-    before it and what it does (`head.relu`); a node's output tensor has the node's name. `parameters`
-    names the initializers that keep theirs; other constants take their first user's, and a number.
+    A convolution is named after its weight (`head.weight` -> `head`), any other node after the convolution
+    before it and what it does (`head.relu`); the output tensor of a node has the node's name. Initializers
+    in `parameters` keep their names; other constants are named after the first node that reads them.
     """
     graph = model.graph
     if any(a.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for n in graph.node for a in n.attribute):
@@ -33,9 +33,9 @@ def rebuild(model: ModelProto, *, parameters: Collection[str], metadata: Mapping
 
 
 def uint8_graph(model: ModelProto) -> ModelProto:
-    """The float graph between images: uint8 in, and out clipped to 0..255, rounded (half to even), uint8.
+    """The float graph with uint8 images for input and output; the output is clipped and rounded half to even.
 
-    Adds the nodes `image.cast` in front and `output.clip`, `output.round`, `output.cast` behind.
+    Adds the nodes `image.cast` at the beginning and `output.clip`, `output.round`, `output.cast` at the end.
     """
     graph = model.graph
     last = next(node.name for node in graph.node if "output" in node.output)
@@ -58,7 +58,7 @@ def uint8_graph(model: ModelProto) -> ModelProto:
 
 
 def node_names(model: ModelProto, parameters: Collection[str]) -> list[str]:
-    """A unique name for each node, in the order of the graph; none is an input's, output's or constant's."""
+    """A unique name for each node, in the order of the graph; no input, output or constant has it."""
     constants = {tensor.name for tensor in model.graph.initializer}
     taken = {*constants, *parameters, *(value.name for value in (*model.graph.input, *model.graph.output))}
     layers: dict[str, tuple[int, str]] = {}  # tensor -> the last convolution before it: (position, name)
@@ -84,7 +84,7 @@ def _name(node: NodeProto, layer: str, constants: Collection[str]) -> str:
 
 
 def _tensor_names(model: ModelProto, names: Sequence[str], parameters: Collection[str]) -> dict[str, str]:
-    """The new name of every tensor in use. The graph's own inputs and outputs keep theirs."""
+    """Old name -> new name of every tensor in use. The graph's inputs and outputs keep theirs."""
     constants = {tensor.name for tensor in model.graph.initializer}
     tensors = {value.name: value.name for value in (*model.graph.input, *model.graph.output)}
     for node, name in zip(model.graph.node, names, strict=True):
@@ -114,7 +114,7 @@ def _tensor(tensor: TensorProto, name: str) -> TensorProto:
 def _restore_biases(
     nodes: Sequence[NodeProto], weights: Sequence[TensorProto], parameters: Collection[str]
 ) -> list[TensorProto]:
-    """Give convolutions the bias that the exporter drops where it is all zero; returns these biases."""
+    """Give convolutions back the biases that the exporter drops because they are zero; return these."""
     outputs = {weight.name: weight.dims[0] for weight in weights if weight.dims}
     bare = [n for n in nodes if n.op_type == "Conv" and len(n.input) == 2 and f"{n.name}.bias" in parameters]
     for node in bare:
@@ -123,7 +123,7 @@ def _restore_biases(
 
 
 def _value(value: ValueInfoProto, kind: int = 0) -> ValueInfoProto:
-    """An input or output by name, type and shape; `kind` replaces its element type."""
+    """The same input or output, with name, type and shape alone; `kind`, if given, is its element type."""
     tensor = value.type.tensor_type
     shape = [length.dim_param or length.dim_value for length in tensor.shape.dim]
     return helper.make_tensor_value_info(value.name, kind or tensor.elem_type, shape)
@@ -131,7 +131,7 @@ def _value(value: ValueInfoProto, kind: int = 0) -> ValueInfoProto:
 
 def checked(model: ModelProto) -> ModelProto:
     """`model` itself. onnx.checker.ValidationError where it breaks ONNX's rules."""
-    onnx.checker.check_model(model, full_check=True)  # infers shapes, too
+    onnx.checker.check_model(model, full_check=True)  # with shape inference
     return model
 
 
@@ -145,7 +145,7 @@ def assemble(
     opset: int = OPSET,
     ir_version: int = IR_VERSION,
 ) -> ModelProto:
-    """A model of this project's producer, not checked; equal parts give equal bytes."""
+    """A model with this project as its producer, not checked; equal arguments give equal bytes."""
     graph = helper.make_graph(nodes, "edsr", inputs, outputs, weights)
     opsets = [helper.make_opsetid("", opset)]
     model = helper.make_model(graph, producer_name="edsr-int8", ir_version=ir_version, opset_imports=opsets)

@@ -1,4 +1,4 @@
-"""Built networks against torch's autograd, and descriptions of none."""
+"""Modules against torch's autograd; descriptions of no network."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from edsr_int8.models.edsr import receptive_radius
 EDSR = Description("edsr", 2, 2, 2, 1.0, "pixelshuffle")
 MDSR = replace(EDSR, network="mdsr")
 NETWORKS = [
-    *(replace(EDSR, scale=scale) for scale in (2, 3, 4)),
+    *(replace(EDSR, scale=scale) for scale in (2, 3, 4, 8)),
     *(replace(EDSR, scale=scale, upsampler="direct") for scale in (2, 3, 4)),
     replace(EDSR, scale=1, upsampler="none"),
     *(replace(MDSR, scale=scale) for scale in (2, 3, 4)),
@@ -55,6 +55,7 @@ def test_output_is_scale_times_as_high_and_wide(description: Description) -> Non
         ({"res_scale": 0.0}, "res_scale: found 0.0"),
         ({"res_scale": float("nan")}, "res_scale: found nan"),
         ({"network": "mdsr", "res_scale": 0.1}, "res_scale: found 0.1"),
+        ({"network": "mdsr", "scale": 8}, "scale: found 8"),
         ({"network": "mdsr", "upsampler": "direct"}, "upsampler: found 'direct'"),
     ],
 )
