@@ -96,7 +96,7 @@ def test_what_is_stated_is_kept_and_a_better_candidate_named(tmp_path: Path) -> 
 def test_weights_that_are_no_network_of_pictures_settle_nothing(tmp_path: Path) -> None:
     description = Description("edsr", 6, 2, 2, 1.0, "pixelshuffle")
     verdict = tried(official_state(description, 0), tmp_path)
-    assert verdict.no_picture and not verdict.sure
+    assert verdict.no_picture and not verdict.sure and not verdict.fits
     assert truth(verdict) == Truth(255, DIV2K)
 
 
@@ -104,4 +104,12 @@ def test_biases_of_zero_make_no_difference_to_the_range(tmp_path: Path) -> None:
     """Candidates whose outputs are equal are no rivals."""
     state = {n: t if n.endswith("weight") else 0 * t for n, t in trained("range1_mean0", "official").items()}
     verdict = tried(state, tmp_path)
-    assert not verdict.rivals and verdict.chosen.convention.img_range == 255
+    assert verdict.rival is None and verdict.chosen.convention.img_range == 255
+
+
+def test_a_network_that_fits_badly_but_tells_all_that_matters_is_sure(tmp_path: Path) -> None:
+    """Its mean is stored in a range of 1, and its blocks add next to nothing, whatever their res_scale."""
+    state = trained("range1_div2k", "official") | mean_shift(DIV2K)
+    faint = {n: 1e-4 * t if ".body." in n else t for n, t in state.items()}
+    verdict = tried(faint, tmp_path)
+    assert verdict.sure and not verdict.fits and truth(verdict) == Truth(1, DIV2K)

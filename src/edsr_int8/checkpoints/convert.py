@@ -44,7 +44,7 @@ def convert(
     checkpoint = open_described(weights, source, description)
     stated = Stated(description.res_scale, img_range, rgb_mean)
     verdict = settle(checkpoint, stated)
-    if verdict.rivals:
+    if verdict.fits and verdict.rival:
         raise InputError(
             f"{weights}: does not tell what colours it was trained on: a picture of one grey comes out wrong "
             f"{verdict.listed()}; state img_range and rgb_mean in the row"
@@ -89,7 +89,7 @@ def _remarks(checkpoint: Checkpoint, verdict: Verdict, stated: Stated) -> Iterat
             f"warning: the row says {verdict.chosen}, where a picture of one grey comes out wrong by "
             f"{verdict.error:.2g} levels; with {verdict.better} it is {verdict.better_error:.2g}"
         )
-    elif is_open and not verdict.fits:
+    elif is_open and verdict.rival:
         yield (
             f"warning: taken: {chosen}, but nothing fits: a picture of one grey comes out wrong "
             f"{verdict.listed()}; state img_range and rgb_mean in the row"

@@ -1,5 +1,6 @@
 """What a row leaves open about a network's training, settled by trying; what it states, checked by trying."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -34,7 +35,7 @@ class Verdict:
     # The best of those that what is stated allows; the likeliest of equals, and where none fits.
     chosen: Candidate
     tried: Mapping[Candidate, float]  # those that what is stated allows -> their errors, in grey levels
-    rivals: tuple[Candidate, ...]  # of these, the ones that fit as well and give another output
+    rival: Candidate | None  # another of these that may as well be true, and gives another output
     better: Candidate | None  # one that contradicts what is stated, and fits clearly better
     better_error: float
 
@@ -48,7 +49,8 @@ class Verdict:
 
     @property
     def sure(self) -> bool:
-        return self.fits and not self.rivals
+        """Whether the chosen one is true or, where none fits well, any other would give the same output."""
+        return self.rival is None
 
     @property
     def no_picture(self) -> bool:
@@ -74,22 +76,22 @@ def settle(checkpoint: Checkpoint, stated: Stated) -> Verdict:
         best = min(errors, key=lambda c: errors[c])
     allowed = {candidate: error for candidate, error in errors.items() if stated.allows(candidate)}
     chosen, *alike = _likely(allowed)
+    rivals = (c for c in alike if bench.difference(c, chosen) > ALIKE)
     contradicted = CLEARLY * errors[best] < allowed[chosen] and errors[best] <= FITS
     return Verdict(
         chosen,
         allowed,
-        rivals=tuple(c for c in alike if bench.difference(c, chosen) > ALIKE),
+        rival=next(rivals, None),
         better=best if contradicted and bench.difference(best, chosen) > ALIKE else None,
         better_error=errors[best],
     )
 
 
 def _likely(errors: Mapping[Candidate, float]) -> list[Candidate]:
-    """Those that fit about as well as the best, the likeliest first; the likeliest alone where none fits."""
+    """Those that fit about as well as the best, the likeliest first; all where none fits."""
     least = min(errors.values())
-    if least > FITS:
-        return [next(iter(errors))]
-    return [candidate for candidate, error in errors.items() if error <= CLEARLY * least]
+    limit = CLEARLY * least if least <= FITS else math.inf
+    return [candidate for candidate, error in errors.items() if error <= limit]
 
 
 def _candidates(checkpoint: Checkpoint, stated: Stated) -> list[Candidate]:

@@ -98,9 +98,10 @@ def _found(weights: Path, checkpoint: Checkpoint) -> str:
 
 def _how_sure(verdict: Verdict) -> str:
     others = {c: error for c, error in verdict.tried.items() if c != verdict.chosen}
-    line = f"{verdict.chosen}: a picture of one grey comes out wrong by {verdict.error:.2g} levels"
+    sure = "sure" if verdict.sure else "as you stated"
+    line = f"{verdict.chosen}: {sure}; a picture of one grey comes out wrong by {verdict.error:.2g} levels"
     if not others:
-        return f"{line}; as you stated"
+        return line
     next_best = min(others, key=lambda c: others[c])
     return f"{line}; next best, by {others[next_best]:.2g}: {next_best}; override with {FLAGS}"
 
