@@ -48,7 +48,7 @@ def test_a_damaged_comparison_is_named(tmp_path: Path, content: bytes) -> None:
 
 
 def write_analysis(folder: Path) -> Analysis:
-    tensors = [Loss(f"conv{i}", "tensor", float(i), 1.0, 0.1) for i in range(SHOWN + 2)]
+    tensors = [Loss(f"conv{i}", "tensor", float(i)) for i in range(SHOWN + 2)]
     write_losses(folder / "losses.csv", tensors)
     counted = {loss.name: count(np.ones(3, np.float32)) for loss in tensors}
     save(folder / "histograms.npz", counted, weights_sha256="0" * 64)

@@ -122,9 +122,9 @@ def with_model(results: Results, **keys: Any) -> Results:
 def explained(results: Results) -> Results:
     """The results with all that explains the loss of int8."""
     losses = [
-        Loss("all", "all", 2.0, 0, 0),
-        Loss("body", "weights", 0.5, 1.5, 1.2),
-        Loss("sum", "tensor", 1.0, 1, 3),
+        Loss("all", "all", 2.0),
+        Loss("body", "weights", 0.5),
+        Loss("sum", "tensor", 1.0),
     ]
     counted = {"sum": count(np.arange(-50, 51, dtype=np.float32))}
     curve = [CurvePoint(0, None, 1.0), CurvePoint(10, 0.9, 0.8)]

@@ -106,9 +106,9 @@ def test_budget_reaches_further_with_a_collapsed_tail(
 ) -> None:
     """Of losses measured on the network as it was: both convolutions fit where one did not."""
     network, losses = fold(read_network(real_graphs("r8f64"))), tmp_path / "losses.csv"
-    rows = [Loss(name, "tensor", 0.1, 0.9, 0.1) for name in calibrated(network)]
-    rows += [Loss(name, "weights", 0.1, 0.9, 0.1) for name in conv_macs(network)]
-    write_losses(losses, [Loss("all", "all", 1, 0, 0), *rows])
+    rows = [Loss(name, "tensor", 0.1) for name in calibrated(network)]
+    rows += [Loss(name, "weights", 0.1) for name in conv_macs(network)]
+    write_losses(losses, [Loss("all", "all", 1), *rows])
     both, recipe = {"upsample.0", "tail"}, replace(MODEL_CARD, high_precision_budget=0.15)
     assert not both <= high_precision_layers(network, recipe, losses)
     collapsed = collapse_tail(network)

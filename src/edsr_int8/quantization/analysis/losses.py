@@ -20,8 +20,6 @@ class Loss:
     name: str
     kind: str  # tensor: its values; weights: a convolution's; all: everything together
     alone_mse: float  # grey levels squared, only this rounded
-    without_mse: float  # all but this rounded
-    gain_db: float  # PSNR against the float network: all but this rounded, less all rounded
 
     @property
     def alone_db(self) -> float:

@@ -1,4 +1,4 @@
-"""Where the int8 loss comes from: each tensor and each convolution rounded alone, and all but it."""
+"""Where the int8 loss comes from: each tensor and each convolution rounded alone."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from edsr_int8.progress import bar
-from edsr_int8.quantization.analysis.losses import Loss, decibels
+from edsr_int8.quantization.analysis.losses import Loss
 from edsr_int8.quantization.calibration.quantization_parameters import choose_grids, load_histograms
 from edsr_int8.quantization.ir.layers import Conv
 from edsr_int8.quantization.ir.read_onnx import read_network
@@ -40,15 +40,10 @@ def sensitivity(state: QuantizedNetwork, crops: Tensor) -> list[Loss]:
     def measure(rounded_tensors: frozenset[str], rounded_weights: frozenset[str]) -> float:
         return mean_error(simulation, images, wanted, Rounding(rounded_tensors, rounded_weights))
 
-    total = measure(tensors, weights)
-    found = [Loss("all", "all", total, 0.0, 0.0)]
+    found = [Loss("all", "all", measure(tensors, weights))]
     for name, kind in bar(list(_rounded(state)), "sensitivity", unit="rounding"):
         one, none = frozenset([name]), frozenset[str]()
-        if kind == "tensor":
-            alone, without = measure(one, none), measure(tensors - one, weights)
-        else:
-            alone, without = measure(none, one), measure(tensors, weights - one)
-        found.append(Loss(name, kind, alone, without, decibels(without) - decibels(total)))
+        found.append(Loss(name, kind, measure(one, none) if kind == "tensor" else measure(none, one)))
     return found
 
 

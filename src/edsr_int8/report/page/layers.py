@@ -30,5 +30,4 @@ def _bar(loss: Loss, longest: float, total: float) -> dict[str, Any]:
         "width": round(100 * loss.alone_mse / longest, 2),
         "percent": 100 * loss.alone_mse / total,
         "alone_db": loss.alone_db,
-        "gain_db": loss.gain_db,
     }
