@@ -1,17 +1,27 @@
 """Files that torch and safetensors wrote, files that they did not, and files that want to run something."""
 
+import contextlib
 import os
 import pickle
+import sys
 import zipfile
+from argparse import Namespace
+from collections import OrderedDict
+from copy import copy
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from foreign_checkpoints import official_state
 from safetensors.torch import save_file
 from torch import nn
 
+from edsr_int8.checkpoints import inert
 from edsr_int8.checkpoints.read import read_state_dict
 from edsr_int8.errors import InputError
+from edsr_int8.models.description import Description
 
 STATE = {"a.weight": torch.arange(600.0).view(20, 30), "a.bias": torch.ones(3)}
 
@@ -72,6 +82,16 @@ def test_torchscript_frozen_has_no_tensors_by_name(path: Path) -> None:
     assert "not named tensors" in refusal(path)
 
 
+def test_objects_beside_the_network_do_not_matter(path: Path) -> None:
+    """What trainers save: arguments, numpy's numbers, histories of classes that are not installed."""
+    state = official_state(Description("edsr", 4, 1, 2, 1.0, "pixelshuffle"), 0)
+    history = type("History", (list,), {"__module__": "__main__"})
+    sys.modules["__main__"].History = history  # type: ignore[attr-defined]
+    more = {"args": Namespace(lr=1e-4), "best": np.float64(31.2), "path": path, "history": history([1, 2])}
+    torch.save({"state_dict": state, "epoch": 3} | more, path)
+    torch.testing.assert_close(read_state_dict(path), state, rtol=0, atol=0)
+
+
 class Runs:
     """Unpickled the ordinary way, this makes a folder."""
 
@@ -93,8 +113,44 @@ def save_as_torchscript(content: object, path: Path) -> None:
 )
 def test_code_is_not_run(path: Path, save) -> None:
     save({"a": Runs(path.parent / "ran")}, path)
-    assert "mkdir, which is code or an object" in refusal(path)
+    assert "mkdir, which is code or an object" in (text := refusal(path)) or "not named tensors" in text
     assert not (path.parent / "ran").exists()
+
+
+def test_code_beside_the_network_is_not_run(path: Path) -> None:
+    state = official_state(Description("edsr", 4, 1, 2, 1.0, "pixelshuffle"), 0)
+    torch.save({"hook": Runs(path.parent / "ran"), "params": state}, path)
+    assert len(read_state_dict(path)) == len(state)
+    assert not (path.parent / "ran").exists()
+
+
+class Sets:
+    """Unpickled, this gets a function or class that the reader allows, and sets its attributes."""
+
+    def __init__(self, function: Any, attributes: dict[str, Any]) -> None:
+        self.function, self.attributes = function, attributes
+
+    def __reduce__(self) -> tuple:
+        return dict, (), None, None, iter([("f", _Get(self.function, self.attributes))])
+
+
+class _Get:
+    def __init__(self, function: Any, attributes: dict[str, Any]) -> None:
+        self.function, self.attributes = function, attributes
+
+    def __reduce__(self) -> str | tuple:
+        return copy, (self.function,), (None, self.attributes)
+
+
+@pytest.mark.parametrize("function", [torch._utils._rebuild_tensor_v2, OrderedDict, Namespace])
+def test_a_pickle_changes_no_class_or_function(path: Path, function: Any) -> None:
+    state = official_state(Description("edsr", 4, 1, 2, 1.0, "pixelshuffle"), 0)
+    torch.save({"x": Sets(function, {"__doc__": "changed", "__call__": None}), "params": state}, path)
+    with contextlib.suppress(InputError):
+        read_state_dict(path)
+    assert all("changed" not in str(x.__doc__) for x in (function, inert._Inert, inert._Rebuild))
+    torch.save({"params": state}, path)
+    assert len(read_state_dict(path)) == len(state)
 
 
 def test_a_whole_module_is_refused(path: Path) -> None:

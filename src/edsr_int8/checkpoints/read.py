@@ -1,4 +1,4 @@
-"""A checkpoint file -> what it holds, without running anything that it may hold."""
+"""A checkpoint file -> the network's tensors, without running anything that the file may hold."""
 
 import re
 import warnings
@@ -9,8 +9,8 @@ from typing import Any
 import safetensors.torch
 import torch
 
-from edsr_int8.checkpoints import torchscript
-from edsr_int8.checkpoints.state_dict import REMEDY, state_dict
+from edsr_int8.checkpoints.inert import is_torchscript, read_archive
+from edsr_int8.checkpoints.state_dict import REMEDY, holds_network, state_dict
 from edsr_int8.errors import InputError
 
 
@@ -18,10 +18,11 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of an EDSR's convolutions and mean shift, float32, by the names of its publisher.
 
     Reads what torch.save writes, in both of its formats, safetensors and TorchScript. The network may lie
-    under other keys and have a prefix; of averaged and last weights, the averaged ones are taken.
+    under other keys, have a prefix, and stand beside optimizers and objects of any class. Where there are
+    averaged weights, they are taken.
 
     InputError, one line that begins with the file: no checkpoint, damaged, tensors that the file cannot hold,
-    code or objects, NaN or infinity.
+    nothing but code or objects, NaN or infinity.
     """
     try:
         return state_dict(_content(path), most_bytes=path.stat().st_size)
@@ -37,13 +38,7 @@ def _content(path: Path) -> Any:
     try:
         if start[8:] == b"{":  # after the length of the header, eight bytes
             return safetensors.torch.load_file(path)
-        if zipfile.is_zipfile(path):
-            _require_whole(path)
-            if torchscript.is_torchscript(path):
-                return torchscript.named_tensors(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of formats that are refused all the same
-            return torch.load(path, weights_only=True, map_location="cpu")
+        return _archive(path) if zipfile.is_zipfile(path) else _load(path)
     except InputError:
         raise
     # Damaged bytes reach any corner of the readers: EOFError, KeyError, OSError, RuntimeError, ...
@@ -51,21 +46,42 @@ def _content(path: Path) -> Any:
         raise InputError(_refusal(error, path)) from None
 
 
-def _require_whole(path: Path) -> None:
-    """InputError: a record of the archive is damaged, which torch does not notice, or is compressed."""
+def _archive(path: Path) -> Any:
     with zipfile.ZipFile(path) as archive:
-        plain = [record for record in archive.infolist() if "/code/" not in record.filename]
-        if any(record.compress_type != zipfile.ZIP_STORED for record in plain):
-            raise InputError(f"holds compressed records, which torch never writes; {REMEDY}")
-        if damaged := archive.testzip():
-            raise InputError(
-                f"{damaged} inside it is damaged (its checksum is another); fetch the file again"
-            )
+        _require_whole(archive)
+        if is_torchscript(archive):
+            return read_archive(path)
+    try:
+        return _load(path)
+    except Exception as error:
+        # Such an object does not matter where it stands beside the network.
+        if _object_named(error) and holds_network(content := read_archive(path)):
+            return content
+        raise
+
+
+def _load(path: Path) -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of formats that are refused all the same
+        return torch.load(path, weights_only=True, map_location="cpu")
+
+
+def _require_whole(archive: zipfile.ZipFile) -> None:
+    """InputError: a record of the archive is damaged, which torch does not notice, or is compressed."""
+    plain = [record for record in archive.infolist() if "/code/" not in record.filename]
+    if any(record.compress_type != zipfile.ZIP_STORED for record in plain):
+        raise InputError(f"holds compressed records, which torch never writes; {REMEDY}")
+    if damaged := archive.testzip():
+        raise InputError(f"{damaged} inside it is damaged (its checksum is another); fetch the file again")
+
+
+def _object_named(error: Exception) -> str:
+    """The class or function that torch refused to load, '' where that was not the error."""
+    named = re.search(r"GLOBAL ([\w.]+)", str(error))
+    return named[1] if named else ""
 
 
 def _refusal(error: Exception, path: Path) -> str:
-    if named := re.search(r"GLOBAL ([\w.]+)", str(error)):
-        return (
-            f"holds {named[1]}, which is code or an object, not just tensors; nothing of it was run; {REMEDY}"
-        )
+    if named := _object_named(error):
+        return f"holds {named}, which is code or an object, not just tensors; nothing of it was run; {REMEDY}"
     return f"no checkpoint, or a damaged one ({path.stat().st_size} bytes); fetch it again"

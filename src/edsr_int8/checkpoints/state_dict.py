@@ -15,6 +15,7 @@ REMEDY = "save model.state_dict() with torch.save, and give that file"
 DEEPEST = 4  # of keys inside keys: {"model": {"params_ema": {...}}}
 NUMBERS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 PROFILER = ("total_ops", "total_params")  # what thop (pytorch-OpCounter) leaves in every layer
+NO_NETWORK = "?"  # the end of a path to tensors that are no EDSR's
 ANY = Description("edsr", 1, 1, 2, 1.0, "pixelshuffle")
 HEADS = tuple({f"{layout.convolution('head', ANY)}.weight" for layout in LAYOUTS})  # the first convolution's
 
@@ -40,6 +41,11 @@ def state_dict(content: Any, *, most_bytes: int) -> dict[str, Tensor]:
     return {name: _float32(name, value) for name, value in tensors.items()}
 
 
+def holds_network(content: Any) -> bool:
+    """Whether there is an EDSR in it, as far as its first convolution tells."""
+    return any(not path.endswith(NO_NETWORK) for path, _ in _candidates(content))
+
+
 def _candidates(content: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """(path, named values) of every mapping in `content` that holds tensors, and of every EDSR in one.
 
@@ -52,7 +58,7 @@ def _candidates(content: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
                     path + prefix,
                     {n.removeprefix(prefix): v for n, v in values.items() if n.startswith(prefix)},
                 )
-        yield f"{path}?", values
+        yield path + NO_NETWORK, values
 
 
 def _mappings(content: Any, path: str, depth: int) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -68,7 +74,7 @@ def _mappings(content: Any, path: str, depth: int) -> Iterator[tuple[str, dict[s
 def _rank(found: tuple[str, Mapping[str, Any]]) -> tuple[bool, bool, int]:
     """Smallest is best: an EDSR before anything else, averaged weights before the last ones, least nested."""
     path = found[0]
-    return path.endswith("?"), not re.search(r"ema", path), len(path)
+    return path.endswith(NO_NETWORK), not re.search(r"ema", path), len(path)
 
 
 def _is_left_over(name: str, value: Any) -> bool:

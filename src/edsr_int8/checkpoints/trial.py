@@ -66,7 +66,7 @@ class Bench:
     def difference(self, one: Candidate, other: Candidate) -> float:
         """The largest difference between two candidates' outputs for a photograph, in grey levels."""
         outputs = [self.run(candidate, photograph()).clamp(0, 255) for candidate in (one, other)]
-        return float((outputs[0] - outputs[1]).abs().max())
+        return float((outputs[0] - outputs[1]).abs().max().nan_to_num(math.inf))
 
 
 def grey_errors(bench: Bench, candidates: Sequence[Candidate]) -> dict[Candidate, float]:
