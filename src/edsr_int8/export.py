@@ -53,7 +53,6 @@ def float_graph(module: nn.Module, facts: NetworkFacts) -> ModelProto:
             opset_version=OPSET,
             dynamic_shapes=({2: torch.export.Dim("height"), 3: torch.export.Dim("width")},),
             dynamo=True,
-            optimize=False,  # there is nothing to fold, and it takes a second
             verbose=False,
         )
     assert program is not None  # it is for dynamo=True
