@@ -21,7 +21,15 @@ def crops(pixels: Pixels, *, batch: int, patch: int, seed: int, step: int) -> tu
     scale = scales[_draw(random, len(scales))] if len(scales) > 1 else scales[0]
     folders = [folder for folder in pixels.folders if folder[0].scale == scale]
     low, high = zip(*(_crop(pixels, folders, patch, random) for _ in range(batch)), strict=True)
-    return np.stack(low), np.stack(high)
+    return _stack(low), _stack(high)
+
+
+def _stack(images: Sequence[Image]) -> Image:
+    """As np.stack, but a pixel is copied as one value: in half the time where images are mirrored."""
+    stacked = np.empty((len(images), *images[0].shape), np.uint8)
+    for place, image in zip(stacked, images, strict=True):
+        place.view("V3")[:] = image.view("V3")
+    return stacked
 
 
 def _draw(random: np.random.Generator, choices: int) -> int:

@@ -34,9 +34,10 @@ class Learner:
         self.average = copy.deepcopy(self.module).requires_grad_(False)
         for layer in {layer for branch in self.module.values() for layer in (branch.head, branch.tail)}:
             keep_float32(layer)
-        parameters, on_gpu = list(self.module.parameters()), device != "cpu"
-        self.optimizer = torch.optim.Adam(parameters, lr=training.learning_rate, fused=on_gpu)
-        self.backward = Replayed(self._backward, parameters) if on_gpu else self._backward
+        self.parameters, self.averages = list(self.module.parameters()), list(self.average.parameters())
+        on_gpu = device != "cpu"
+        self.optimizer = torch.optim.Adam(self.parameters, lr=training.learning_rate, fused=on_gpu)
+        self.backward = Replayed(self._backward, self.parameters) if on_gpu else self._backward
         if on_gpu and can_compile():
             for branch in self.module.values():
                 branch.compile(dynamic=False)
@@ -74,8 +75,7 @@ class Learner:
     def _update_average(self, step: int) -> None:
         """Move the average towards the weights: faster at first, to forget the random start soon."""
         decay = min(self.training.ema, (1 + step) / (10 + step))
-        averages, weights = list(self.average.parameters()), list(self.module.parameters())
-        get_ema_multi_avg_fn(decay)(averages, weights, step)
+        get_ema_multi_avg_fn(decay)(self.averages, self.parameters, step)
 
     def mean_loss(self) -> float:
         """The mean since the last point of the curve. InputError: it is infinite or NaN."""

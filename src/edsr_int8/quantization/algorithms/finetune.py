@@ -19,7 +19,7 @@ from edsr_int8.progress import bar
 from edsr_int8.quantization.analysis.curves import CurvePoint
 from edsr_int8.quantization.ir.layers import Network
 from edsr_int8.quantization.recipe import Recipe
-from edsr_int8.quantization.simulation.crops import Crops
+from edsr_int8.quantization.simulation.crops import Crops, crops_at_once
 from edsr_int8.quantization.simulation.objective import (
     FLOOR,
     geometric_error,
@@ -31,9 +31,6 @@ from edsr_int8.quantization.state import QuantizedNetwork
 
 CHECKS = 20  # times that the held-out crops are scored
 WARMUP = 0.05  # of all steps
-PIXELS = (
-    2**14
-)  # of the image at a time on a GPU: 16 crops of 32x32, about 15 GB in a 43-million-parameter EDSR
 MOMENTS = (0.9, 0.99)  # Adam's
 
 # Learning rates, at the top of the schedule.
@@ -81,7 +78,7 @@ def _learn(simulation: Simulation, float_network: Network, recipe: Recipe, crops
         chosen = torch.from_numpy(random.integers(0, len(training[0]), recipe.finetune.batch))
         images, wanted = (part[chosen.to(part.device)] for part in training)
         adam.zero_grad(set_to_none=True)
-        loss = backward(simulation, images, wanted, rounding, at_once=_crops_at_once(images))
+        loss = backward(simulation, images, wanted, rounding, at_once=crops_at_once(images, len(images)))
         adam.step()
         losses.append(float(loss.exp()))
         if step % every == 0 or step == steps:
@@ -91,10 +88,6 @@ def _learn(simulation: Simulation, float_network: Network, recipe: Recipe, crops
             curve, losses = [*curve, point], []
     simulation.load_state_dict(best)
     return curve
-
-
-def _crops_at_once(images: Tensor) -> int:
-    return max(1, PIXELS // images[0, 0].numel()) if images.is_cuda else len(images)
 
 
 def backward(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from edsr_int8.quantization.ir.layers import Network
+from edsr_int8.quantization.simulation.crops import crops_at_once
 from edsr_int8.quantization.simulation.quantsim import NOTHING, Simulation
 from edsr_int8.quantization.state import QuantizedNetwork
 
@@ -41,7 +42,7 @@ def channel_moments(
             seen[name] = value
         return value
 
-    for batch in crops.split(BATCH):
+    for batch in crops.split(crops_at_once(crops, BATCH)):
         output = simulation(batch.float().requires_grad_(), rounding=NOTHING, see=see)
         signs = torch.randint(0, 2, output.shape, generator=random) * 2.0 - 1
         output.backward(signs.to(output.device))

@@ -13,6 +13,7 @@ from edsr_int8.errors import InputError
 from edsr_int8.quantization.recipe import Statistics
 
 HELD_OUT = 8  # one image in so many only checks what the others taught
+PIXELS = 2**13  # 8 crops of 32x32: for their gradients, a 43-million-parameter EDSR takes 12 GB
 STRETCHED = 0.1  # share of crops whose colours are stretched
 
 
@@ -44,6 +45,11 @@ def cut_crops(images: Sequence[Path], wanted: Statistics) -> Crops:
     random = np.random.default_rng(wanted.seed)
     checks = max(1, wanted.crops // HELD_OUT)
     return Crops(_cut(rest, wanted.crops, length, random), _cut(held, checks, length, random))
+
+
+def crops_at_once(crops: Tensor, most: int) -> int:
+    """How many to compute gradients of together: on a GPU, fewer than `most` where more might not fit."""
+    return min(most, max(1, PIXELS // crops[0, 0].numel())) if crops.is_cuda else most
 
 
 def _cut(paths: Sequence[Path], count: int, length: int, random: np.random.Generator) -> Tensor:
