@@ -13,7 +13,11 @@ from edsr_int8.checkpoints.layout import Layout, Shape, State
 from edsr_int8.errors import InputError
 from edsr_int8.models.description import DIV2K_MEAN, NO_MEAN, RGB, Description
 
-MEAN_SHAPES: dict[str, Shape] = {"weight": (3, 3, 1, 1), "bias": (3,)}
+MEAN_SHAPES: dict[str, Shape] = {
+    f"{shift}_mean.{kind}": shape
+    for shift in ("sub", "add")
+    for kind, shape in (("weight", (3, 3, 1, 1)), ("bias", (3,)))
+}
 TOLERANCE = 1e-5  # of a mean in 0..1: 0.0026 grey levels
 RANGES = (255, 1, 2)  # the last is -1..1
 MEANS = (0.25, 0.75)  # of photographs, in 0..1: so a stored mean tells its range
@@ -58,7 +62,7 @@ def mean_shift(description: Description) -> dict[str, Tensor]:
 def conventions(state: State) -> list[Convention]:
     """What the stored mean says, then none: super-image stores one that it never uses."""
     unused = [Convention(255, NO_MEAN), Convention(1, NO_MEAN)]
-    if "sub_mean.bias" not in state:
+    if not any(name in state for name in MEAN_SHAPES):
         return unused
     stored = _stored_mean(state)
     img_range = next((r for r in RANGES if MEANS[0] < max(stored) / r < MEANS[1]), 255)
@@ -68,14 +72,15 @@ def conventions(state: State) -> list[Convention]:
 
 def _stored_mean(state: State) -> list[float]:
     """The mean in the network's own range. InputError: these tensors do something else, too."""
-    subtracted, added = state["sub_mean.bias"], state.get("add_mean.bias")
-    plain = torch.eye(3).view(3, 3, 1, 1)
+    for name, shape in MEAN_SHAPES.items():
+        if name not in state or tuple(state[name].shape) != shape:
+            raise InputError(f"{name} is missing, or is not of shape {shape}, as EDSR-PyTorch's always is")
     for name in ("sub_mean.weight", "add_mean.weight"):
-        if name not in state or state[name].shape != plain.shape or not _close(state[name], plain):
+        if not _close(state[name], torch.eye(3).view(3, 3, 1, 1)):
             raise InputError(f"{name} does more than shift colours, which EDSR-PyTorch's never does")
-    if added is None or added.shape != (3,) or not _close(-subtracted, added):
+    if not _close(-state["sub_mean.bias"], state["add_mean.bias"]):
         raise InputError("add_mean.bias is not what sub_mean.bias subtracts")
-    return [float(x) for x in added]
+    return [float(x) for x in state["add_mean.bias"]]
 
 
 def _close(found: Tensor, expected: Tensor) -> bool:

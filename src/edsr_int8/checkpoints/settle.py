@@ -76,7 +76,8 @@ def settle(checkpoint: Checkpoint, stated: Stated) -> Verdict:
         best = min(errors, key=lambda c: errors[c])
     allowed = {candidate: error for candidate, error in errors.items() if stated.allows(candidate)}
     chosen, *alike = _likely(allowed)
-    rivals = (c for c in alike if bench.difference(c, chosen) > ALIKE)
+    # Where nothing gives a picture, there is no need to run any to know that nothing is told.
+    rivals = (c for c in alike if allowed[chosen] > PICTURE or bench.difference(c, chosen) > ALIKE)
     contradicted = CLEARLY * errors[best] < allowed[chosen] and errors[best] <= FITS
     return Verdict(
         chosen,
