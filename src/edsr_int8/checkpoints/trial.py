@@ -1,8 +1,8 @@
 """Which convention and res_scale a network was trained with: no tensor says, so candidates are tried.
 
 A picture of one grey must come out as the same grey, up to its border, where padding by zeros shows the mean.
-That holds whatever the network undoes, be it shrinking or blur. On 15 networks of known convention the right
-candidate was off by 0.05 to 0.3 grey levels, and the next best by 1.4 to 8 times as much.
+That holds whatever the network undoes, be it shrinking or blur. On 16 networks of known training the right
+candidate was off by 0.05 to 0.45 grey levels, and the next best by at least 1.38 times as much.
 """
 
 import math

@@ -44,12 +44,12 @@ def add(wish: Wish, file: Path) -> list[str]:
     """
     rows = params.load(file)
     _check_stated(wish.stated)
-    checkpoint = open_unknown(wish.weights, scale=wish.scale)
+    checkpoint = open_unknown(wish.weights.expanduser(), scale=wish.scale)
     verdict = settle(checkpoint, wish.stated)
     if not verdict.sure and not _all_stated(wish.stated, checkpoint):
         raise InputError(f"{wish.weights}: {_question(verdict)}")
     name = wish.name or _free_name(_words(wish.weights.stem), _taken(rows))
-    if name in _taken(rows) or name != _words(name):
+    if name in _taken(rows) or not re.fullmatch(r"\w+", name, re.ASCII):
         raise InputError(f"--name: {name!r} is taken, or more than letters, digits and _; choose another")
     evaluation, calibration, new = _datasets(wish, checkpoint, name, rows)
     model = _model(wish, checkpoint, verdict, evaluation, calibration)
@@ -63,6 +63,7 @@ def add(wish: Wish, file: Path) -> list[str]:
     ]
 
 
+DIGITS = 6  # of a mean in 0..1: a ten-thousandth of a grey level
 FLAGS = "--res-scale, --img-range, --rgb-mean"
 GREY = "one channel: the network gets the luma of an image and gives a grey one, so it is scored in grey"
 
@@ -118,7 +119,7 @@ def _model(wish: Wish, checkpoint: Checkpoint, verdict: Verdict, evaluation: str
         "res_scale": float(verdict.chosen.res_scale),
         "upsampler": d.upsampler,
         "img_range": convention.img_range,
-        "rgb_mean": list(convention.rgb_mean),
+        "rgb_mean": [round(x, DIGITS) for x in convention.rgb_mean],
         "weights": str(wish.weights.expanduser().absolute()),
         "evaluation": [evaluation],
         "calibration": calibration,

@@ -57,4 +57,4 @@ def _flow(value: Any) -> str:
     if isinstance(value, str):
         plain = value.isidentifier() and YAML(typ="safe").load(value) == value  # `true` is no text
         return value if plain else "'" + value.replace("'", "''") + "'"
-    return f"{value:.10g}" if isinstance(value, float) else str(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
