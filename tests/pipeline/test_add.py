@@ -171,8 +171,9 @@ def test_what_trying_does_not_settle_is_asked(folder: Path, capsys: pytest.Captu
     assert (
         "w.pt: no tensor tells how it was trained" in text and "--res-scale, --img-range, --rgb-mean" in text
     )
-    _, row = added(folder, "w.pt", "--res-scale", "0.3", "--img-range", "100", "--rgb-mean", "0", "0", "0.5")
-    assert (row.res_scale, row.img_range, row.rgb_mean) == (0.3, 100, (0, 0, 0.5))
+    stated = ("--res-scale", "0.3", "--img-range", "100.5", "--rgb-mean", "0", "0.123456789", "0.5")
+    _, row = added(folder, "w.pt", *stated)
+    assert (row.res_scale, row.img_range, row.rgb_mean) == (0.3, 100.5, (0, 0.123457, 0.5))
 
 
 @pytest.mark.parametrize(
