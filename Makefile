@@ -21,14 +21,13 @@ lint: $(VENV)/installed-for-tests
 	mypy
 	lint-imports
 
-# What the pipeline needs, and no more: the tools of the tests come with the first `make test`. Python
-# compiles the few modules that are used; compiling all of them takes half a minute.
+# What the pipeline needs, and no more: the tools of the tests come with the first `make test`.
 $(VENV)/installed: pyproject.toml constraints.txt
 	@echo "installing into $(VENV) (a minute or two)"
 	$(PYTHON) -m venv $(VENV)
-	pip install --quiet --no-compile --constraint constraints.txt --editable '.[openvino]'
+	pip install --quiet --constraint constraints.txt --editable '.[openvino]'
 	touch $@
 
 $(VENV)/installed-for-tests: $(VENV)/installed
-	pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev,openvino]'
+	pip install --quiet --constraint constraints.txt --editable '.[dev,openvino]'
 	touch $@
