@@ -21,12 +21,13 @@ lint: $(VENV)/installed-for-tests
 	mypy
 	lint-imports
 
-# What the pipeline needs, and no more: the tools of the tests come with the first `make test`.
+# What the pipeline needs, and no more: the tools of the tests come with the first `make test`. Compiled on two
+# cores; some packages hold templates that are no Python, so what does not compile is no failure.
 $(VENV)/installed: pyproject.toml constraints.txt
 	@echo "installing into $(VENV) (a minute or two)"
 	$(PYTHON) -m venv $(VENV)
 	pip install --quiet --no-compile --constraint constraints.txt --editable '.[openvino]'
-	python -m compileall -qq -j 2 $(VENV)/lib || true # pip would compile on one core
+	python -m compileall -qq -j 2 $(VENV)/lib || true
 	touch $@
 
 $(VENV)/installed-for-tests: $(VENV)/installed
