@@ -13,7 +13,6 @@ README = ROOT / "README.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "benchmarks" / "README.md", *DOCS]
 LINK = re.compile(r"\]\(([^)#]+)")
-COMING = ("add",)  # described, and not there yet
 COMMAND = re.compile(r"(?:^|`)edsr-int8 ([a-z]+)", re.MULTILINE)
 
 
@@ -54,7 +53,7 @@ def test_every_stage_is_described() -> None:
     assert sorted(described) == sorted(stages)
 
 
-@pytest.mark.parametrize("command", [name for name in commands() if name not in COMING])
+@pytest.mark.parametrize("command", commands())
 def test_every_command_is_one(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([command, "--help"])
