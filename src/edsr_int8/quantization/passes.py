@@ -145,7 +145,9 @@ def correct_biases(state: QuantizedNetwork, recipe: Recipe, calibration: Calibra
 
 
 def learn(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
-    return finetune.finetune(state, calibration.float_network, recipe, calibration.crops)
+    # Until biases are corrected, the rewritten network is the float one, and in the very sums that learn.
+    wanted = calibration.float_network if recipe.bias_correction else state.network
+    return finetune.finetune(state, wanted, recipe, calibration.crops)
 
 
 def round_weights(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
