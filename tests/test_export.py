@@ -192,9 +192,12 @@ def test_a_uint8_graph_that_truncates_fails_parity(exported: dict[str, Exported]
         require_parity(result, "some row")
 
 
-def test_the_exporter_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
-    float_graph(build(replace(X2, features=2, blocks=1)).eval(), facts_of(X2))
-    assert capfd.readouterr() == ("", "")
+@pytest.mark.parametrize(
+    "other", [nn.Sequential(nn.BatchNorm2d(3)), nn.Sequential(nn.Conv2d(3, 3, 1), nn.Tanh())]
+)
+def test_what_no_edsr_does_is_refused_by_name(other: nn.Module) -> None:
+    with pytest.raises(TypeError, match=r"^(BatchNorm2d|Tanh)\(.*\): no operation of an EDSR$"):
+        float_graph(other, facts_of(X2))
 
 
 def test_the_stage_writes_graphs_and_parity(tmp_path: Path) -> None:

@@ -1,9 +1,5 @@
 """A torch module -> ONNX: a float graph and the uint8 graph that ships, both compared with the module."""
 
-import contextlib
-import logging
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +12,9 @@ from edsr_int8.checkpoints.convert import load_network
 from edsr_int8.checkpoints.facts import NetworkFacts
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic, write_json
-from edsr_int8.onnx_graph import OPSET, rebuild, uint8_graph
+from edsr_int8.onnx_graph import uint8_graph
 from edsr_int8.onnx_session import session_options
+from edsr_int8.trace import trace
 
 TOLERANCE = 1e-3  # grey levels between the float graph and the module
 
@@ -43,21 +40,7 @@ def float_graph(module: nn.Module, facts: NetworkFacts) -> ModelProto:
 
     Equal weights and facts give equal bytes.
     """
-    example = torch.zeros(1, 3, 16, 24)  # any shape will do: height and width are dynamic
-    with _silence(), torch.no_grad():
-        program = torch.onnx.export(
-            module,
-            (example,),
-            input_names=["image"],
-            output_names=["output"],
-            opset_version=OPSET,
-            dynamic_shapes=({2: torch.export.Dim("height"), 3: torch.export.Dim("width")},),
-            dynamo=True,
-            verbose=False,
-        )
-    assert program is not None  # it is for dynamo=True
-    parameters = {name for name, _ in (*module.named_parameters(), *module.named_buffers())}
-    return rebuild(program.model_proto, parameters=parameters, metadata=facts.metadata())
+    return trace(module, facts.metadata())
 
 
 def save(model: ModelProto, path: Path) -> None:
@@ -116,17 +99,3 @@ def require_parity(result: dict[str, float], name: str) -> None:
 
 def _rounded(output: np.ndarray) -> np.ndarray:
     return np.rint(np.clip(output, 0, 255)).astype(np.int16)
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Keep the exporter's warnings off the terminal: a user can act on none of them."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
