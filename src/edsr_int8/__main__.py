@@ -8,15 +8,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edsr_int8.errors import InputError
-from edsr_int8.pipeline import layout, params
-from edsr_int8.pipeline.preflight import plan
+from edsr_int8.ending import end_on_signals
+from edsr_int8.errors import InputError, told
 
 READER_IS_GONE = 141  # what a shell says of a command that was ended by a closed pipe
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; 0 when all is well, 1 with one line an error on stderr, 2 for wrong usage."""
+    if arguments is None:  # as a program; what takes long to import comes after this
+        end_on_signals()
     parser = argparse.ArgumentParser(prog="edsr-int8", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_add(commands)
@@ -37,9 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
     except OSError as error:
-        print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        return 130
+        print(f"error: {told(error)}", file=sys.stderr)
     return 1
 
 
@@ -126,7 +125,13 @@ def _require_repository() -> None:
 
 
 def _check(_: argparse.Namespace) -> int:
+    from edsr_int8.pipeline import params
+    from edsr_int8.pipeline.preflight import plan
+    from edsr_int8.pipeline.recovery import recover
+
     _require_repository()
+    for line in recover(Path()):
+        print(line)
     rows = params.load(Path("params.yaml"))
     found = plan(rows, Path())
     for line in found.warnings:
@@ -142,6 +147,8 @@ def _check(_: argparse.Namespace) -> int:
 
 
 def _summary(_: argparse.Namespace) -> int:
+    from edsr_int8.pipeline import layout
+
     _require_repository()
     table = layout.RESULTS / "table.md"
     if not table.is_file():

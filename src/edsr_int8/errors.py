@@ -1,4 +1,13 @@
-"""The one exception for what a user can correct."""
+"""The one exception for what a user can correct, and what the system refuses, in one line."""
+
+import errno
+import os
+
+REMEDIES = {
+    errno.EACCES: "it belongs to another user, or is read-only: ask its owner, or chmod",
+    errno.EPERM: "it belongs to another user, or is read-only: ask its owner, or chmod",
+    errno.EROFS: "its file system is mounted read-only; mount it for writing, or work in a copy",
+}
 
 
 class InputError(Exception):
@@ -6,3 +15,10 @@ class InputError(Exception):
 
     Its text is one line that names the file or the row and key, the value found, and the way out.
     """
+
+
+def told(error: OSError) -> str:
+    """The file, what the system says of it, and the way out where there is one."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    remedy = REMEDIES.get(error.errno or 0, "")
+    return f"{error.filename or 'a file'}: {reason}" + (f"; {remedy}" if remedy else "")

@@ -2,28 +2,85 @@
 
 import contextlib
 import csv
+import errno
 import hashlib
 import json
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from edsr_int8.errors import InputError
 
+LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?P<process>\d+)\.(?P<kind>part|old)(\.[^.]+)?")
+FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your quota is used up",
+    errno.EFBIG: "the disk, or a limit, takes no file that large",
+}
+_unfinished: set[Path] = set()  # what this process is writing, and would not want to leave behind
+
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; it becomes `path` after the block, and goes if the block fails."""
+    """Give a temporary path beside `path`; it becomes `path` after the block, and goes if the block fails.
+
+    InputError names `path` where the disk is full.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part{path.suffix}")
-    try:
+    with full_disk_explained(path), unfinished(temporary):
         yield temporary
         os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder outside the repository that is gone after the block."""
+    with unfinished(Path(tempfile.mkdtemp(prefix="edsr-int8-"))) as folder:
+        yield folder
+
+
+@contextlib.contextmanager
+def unfinished(path: Path) -> Iterator[Path]:
+    """`path` itself, a file or folder that is deleted after the block, or by `discard_unfinished`."""
+    _unfinished.add(path)
+    try:
+        yield path
     finally:
-        temporary.unlink(missing_ok=True)
+        _delete(path)
+        _unfinished.discard(path)
+
+
+def discard_unfinished() -> None:
+    """Delete what blocks that have not ended are writing: for a process that is about to end."""
+    for path in tuple(_unfinished):
+        _delete(path)
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def full_disk_explained(path: Path) -> Iterator[None]:
+    """Around a block that writes `path`: turn "no space" and "quota exceeded" into an InputError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        free = shutil.disk_usage(next(above for above in path.absolute().parents if above.exists())).free
+        place = Path(*(LEFTOVER.sub(r"\g<name>", part) for part in path.parts))  # its name when it is done
+        raise InputError(
+            f"{place}: {FULL[error.errno]} ({free >> 20} MB free); make room and run again"
+        ) from None
 
 
 @contextlib.contextmanager
@@ -32,16 +89,17 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
     No system call replaces a full folder: the old one is renamed, then the new one, then the old one is
     deleted. A process killed between the two renames leaves no folder at `path`; the next call brings the old
-    one back first, and deletes what killed processes left.
+    one back first, and deletes what killed processes left. InputError names `path` where the disk is full.
     """
     new, old = (path.with_name(f".{path.name}.{os.getpid()}.{kind}") for kind in ("part", "old"))
     _tidy(path)
     new.mkdir(parents=True)
     try:
-        yield new
-        if path.exists():
-            os.rename(path, old)
-        os.rename(new, path)
+        with full_disk_explained(path), unfinished(new):
+            yield new
+            if path.exists():
+                os.rename(path, old)
+            os.rename(new, path)
     finally:
         _tidy(path)
 
@@ -49,24 +107,37 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def _tidy(path: Path) -> None:
     """Delete what ended processes left beside `path`; rename an old folder back where `path` is missing."""
     for beside in path.parent.glob("*"):
-        match = re.fullmatch(rf"\.{re.escape(path.name)}\.(\d+)\.(part|old)", beside.name)
-        if not match or _is_another(int(match[1])):
+        match = LEFTOVER.fullmatch(beside.name)
+        if not match or match["name"] != path.name or _is_another(int(match["process"])):
             continue
-        if match[2] == "old" and not path.exists():
+        if match["kind"] == "old" and not path.exists():
             os.rename(beside, path)
         else:
-            shutil.rmtree(beside, ignore_errors=True)
+            _delete(beside)
+
+
+def leftovers(folder: Path) -> Iterator[Path]:
+    """What killed processes were writing anywhere in `folder`; nobody will read it."""
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            match = LEFTOVER.fullmatch(name)
+            if match and match["kind"] == "part" and not is_alive(int(match["process"])):
+                yield Path(parent, name)
 
 
 def _is_another(process: int) -> bool:
     """Whether a process of this number is alive and not the one that asks."""
+    return process != os.getpid() and is_alive(process)
+
+
+def is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:  # alive, and another user's
         return True
-    return process != os.getpid()
+    return True
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -30,6 +30,11 @@ def partial(stage: str, row: str) -> Path:
     return BUILD / "partial" / stage / row
 
 
+def kept_lock(lock: Path) -> Path:
+    """The copy of a dvc.lock as it was when the last stage began, for the day it is cut short by a kill."""
+    return BUILD / "partial" / "locks" / lock
+
+
 def dataset(row: str) -> Path:
     """{hr,lr}/**.png of a `datasets` row; lr/x.png pairs with hr/x.png."""
     return BUILD / "datasets" / row

@@ -18,7 +18,6 @@ from edsr_int8.errors import InputError
 from edsr_int8.files import atomic, read_json, sha256, write_json
 from edsr_int8.machine import cores
 from edsr_int8.progress import bar
-from edsr_int8.training.space import full_disk_explained
 
 DECODED_AHEAD = 32  # pairs in memory while decoding: about 300 MB of DIV2K
 
@@ -73,10 +72,9 @@ def decode(folders: Sequence[Path], *, scales: Sequence[int], store: Path) -> Pi
         unfinished = store.glob(f".{data.name}.*")  # by a killed run
         for stale in (index, data, *unfinished):
             stale.unlink(missing_ok=True)
-        with full_disk_explained(data):
-            written = _write(pairs, scales, data)
-            known = {"contents": contents, "folders": written, "bytes": data.stat().st_size}
-            write_json(index, known)
+        written = _write(pairs, scales, data)
+        known = {"contents": contents, "folders": written, "bytes": data.stat().st_size}
+        write_json(index, known)
     places = [[Place(**place) for place in folder] for folder in known["folders"]]
     order = [once.index(folder) for folder in folders]
     memory = np.memmap(data, np.uint8, mode="c")  # nothing writes to it, but torch warns of read-only arrays

@@ -6,7 +6,6 @@ from edsr_int8.checkpoints.write import write_checkpoint
 from edsr_int8.files import atomic_folder, write_csv
 from edsr_int8.training.branches import by_scale
 from edsr_int8.training.schedule import Training
-from edsr_int8.training.space import full_disk_explained
 from edsr_int8.training.state import State
 
 
@@ -15,7 +14,7 @@ def write_result(state: State, training: Training, out: Path) -> None:
 
     Each curve has a file of its own, since DVC plots one column of a file.
     """
-    with full_disk_explained(out), atomic_folder(out) as folder:
+    with atomic_folder(out) as folder:
         for weights, name in ((state.best, "weights.pt"), (state.average, "last.pt")):
             states = dict(by_scale(weights))
             write_checkpoint(states, training.source, training.description, folder / name)

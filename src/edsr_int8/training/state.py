@@ -10,7 +10,6 @@ from torch import Tensor
 
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic
-from edsr_int8.training.space import full_disk_explained
 
 Weights = dict[str, Tensor]
 
@@ -45,7 +44,7 @@ def save(state: State, run: Any, path: Path) -> None:
     curve = [(p.step, p.loss, p.learning_rate, p.val_psnr_db) for p in state.curve]
     buffer = io.BytesIO()  # torch's own file writer does not tell a full disk from other failures
     torch.save({"run": run, "state": vars(state) | {"curve": curve}}, buffer)
-    with full_disk_explained(path), atomic(path) as temporary:
+    with atomic(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
 

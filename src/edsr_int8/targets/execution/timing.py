@@ -5,12 +5,14 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median, quantiles
 
 import numpy as np
 
+from edsr_int8.ending import end_on_signals
 from edsr_int8.machine import cores, machine
 from edsr_int8.progress import bar
 from edsr_int8.targets.base import Target, Unavailable, open_target
@@ -39,7 +41,8 @@ def measure(
         version=target.probe()["version"],
         threads=target.row.threads or cores(),
     )
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    ending = partial(end_on_signals, with_parent=True)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=ending) as pool:
         try:
             return pool.submit(_measure, timing, target.row, model, runs, min(warmup, runs)).result()
         except Unavailable as error:

@@ -1,12 +1,12 @@
 """One image through one build, within the target's memory budget."""
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from edsr_int8.data.images import Image
+from edsr_int8.files import temporary_folder
 from edsr_int8.targets.base import Runner, Target, Unavailable
 from edsr_int8.targets.execution.build import Build, read_build
 from edsr_int8.targets.execution.partition import save_subgraphs
@@ -98,9 +98,9 @@ def open_build(target: Target, model: Path, *, shape: Shape | None = None) -> Up
         raise Unavailable(f"{target.row.runtime} needs a fixed shape; set the model row's shape")
     if len(build.subgraphs) == 1:
         return Upscaler(target, build, (target.load(model),), None)
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         try:
-            runners = tuple(target.load(path) for path in save_subgraphs(model, Path(folder)))
+            runners = tuple(target.load(path) for path in save_subgraphs(model, folder))
         except Unavailable as error:
             raise Unavailable(str(error).replace(f"{folder}/", "")) from None
     return Upscaler(target, build, runners, None)

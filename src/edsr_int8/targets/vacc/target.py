@@ -8,7 +8,6 @@ row's key.
 import importlib.util
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +18,7 @@ import numpy as np
 
 from edsr_int8.checkpoints.facts import NetworkFacts
 from edsr_int8.data.images import image_shape, read_rgb, write_png
+from edsr_int8.files import temporary_folder
 from edsr_int8.models.description import Description
 from edsr_int8.progress import bar
 from edsr_int8.targets.base import Capabilities, Runner, Unavailable
@@ -111,9 +111,9 @@ class Vacc:
             return
         if fails_on_accelerator(job.network):
             raise Unavailable("this network compiles, then times out or runs out of memory there")
-        with tempfile.TemporaryDirectory() as temporary:
-            compile_and_run(job, Path(temporary) / job.model.name)
-            read_outputs(Path(temporary) / job.model.name / OUTPUTS, job, folder)
+        with temporary_folder() as temporary:
+            compile_and_run(job, temporary / job.model.name)
+            read_outputs(temporary / job.model.name / OUTPUTS, job, folder)
 
     def _missing(self) -> str:
         if self.row.outputs:
