@@ -1,5 +1,6 @@
 """What stages wrote is read back as typed values; a damaged file is one line that names it."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ DAMAGED = [b"", b"[1]", b'{"status": "ok"}', b"\xff\xfe"]
 
 def test_a_timing_reads_back(tmp_path: Path) -> None:
     timing = timed(50.0)
-    write_json(tmp_path / "timing.json", vars(timing))
+    write_json(tmp_path / "timing.json", asdict(timing))
     assert read_timing(tmp_path / "timing.json") == timing
 
 

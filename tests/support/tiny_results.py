@@ -15,7 +15,7 @@ from edsr_int8.quantization.analysis.losses import Loss
 from edsr_int8.quantization.calibration.counting import count
 from edsr_int8.quantization.recipe import Recipe
 from edsr_int8.report.analysis import Analysis
-from edsr_int8.report.results import BuildKey, BuildResult, Results, Timing
+from edsr_int8.report.results import BuildKey, BuildResult, Placement, Results, Timing
 
 MISSING = "unavailable: openvino is not installed; pip install edsr-int8[openvino]"
 FP32, INT8 = BuildKey("net", "fp32", "onnxruntime"), BuildKey("net", "int8", "onnxruntime")
@@ -55,6 +55,7 @@ def timed(latency_ms: float, runtime: str = "onnxruntime") -> Timing:
     return Timing(
         "ok", 256, 256, "a machine", runtime, "1.0", 2, latency_ms, spread_ms=1.0,
         megapixels_per_s=262.144 / latency_ms, peak_memory_mb=512.0, load_s=0.25,
+        placement=Placement(5, 0, 0, 1.0, 0.0, 1, 60),
     )  # fmt: skip
 
 

@@ -64,6 +64,11 @@ class Recipe:
         return bool(self.high_precision_layers or self.high_precision_budget)
 
     @property
+    def strict(self) -> bool:
+        """Whether every convolution is asked to run in int8."""
+        return self.dtype == "int8" and not self.high_precision
+
+    @property
     def searches(self) -> bool:
         """Whether any tensor's range is searched by the error of the output."""
         return "search" in self.range_estimators

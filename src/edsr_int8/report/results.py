@@ -12,7 +12,7 @@ from edsr_int8.metrics.scores import BuildScores, Score, Unscored
 from edsr_int8.pipeline.rows import REFERENCE_PRECISION, REFERENCE_TARGET, Model
 from edsr_int8.quantization.recipe import Recipe
 from edsr_int8.report.analysis import Analysis
-from edsr_int8.targets.figures import Timing
+from edsr_int8.targets.figures import Placement, Timing
 
 
 class BuildKey(NamedTuple):
@@ -72,8 +72,9 @@ class Results:
 def read_timing(path: Path) -> Timing:
     """InputError where the file holds no timing."""
     try:
-        return Timing(**read_json(path))
-    except (OSError, TypeError) as error:
+        fields = read_json(path)
+        return Timing(**fields | {"placement": Placement(**fields.get("placement", {}))})
+    except (OSError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: not a timing ({error}); run the time stage") from None
 
 

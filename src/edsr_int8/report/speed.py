@@ -3,9 +3,12 @@
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
+from edsr_int8.report.placement import ran
 from edsr_int8.report.results import BuildKey, Results
 
 Milliseconds = Annotated[float | None, ".3f"]
+Count = Annotated[int | None, "d"]
+Share = Annotated[float | None, ".4f"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,13 @@ class SpeedRow:
     runtime: str
     version: str
     threads: Annotated[int, "d"]
+    int8_convolutions: Count
+    int16_convolutions: Count
+    float_convolutions: Count
+    int8_mac_share: Share
+    int16_mac_share: Share
+    partitions: Count
+    cpu_nodes: Count
     status: str
 
     @property
@@ -38,5 +48,8 @@ def speed(results: Results) -> list[SpeedRow]:
     for key, build in results.builds.items():
         timing = asdict(build.timing)
         shape = f"{timing.pop('height')}x{timing.pop('width')}"
-        rows.append(SpeedRow(**key._asdict(), shape=shape, **timing))
+        fields = timing.pop("placement") | timing
+        if timing["status"] == "ok":
+            fields["status"] = ran(results, key)
+        rows.append(SpeedRow(**key._asdict(), shape=shape, **fields))
     return rows

@@ -10,6 +10,7 @@ from edsr_int8.metrics.protocols import PROTOCOLS
 from edsr_int8.metrics.scores import Score, Unscored
 from edsr_int8.pipeline.rows import REFERENCE_PRECISION
 from edsr_int8.report.columns import columns, text
+from edsr_int8.report.placement import ran
 from edsr_int8.report.results import BuildKey, Results
 from edsr_int8.report.warnings import warnings
 
@@ -106,7 +107,7 @@ def _quality_row(results: Results, key: BuildKey, dataset: str, protocol: str) -
         params_m=facts.params / 1e6,
         gmacs=facts.gmacs,
         model_mb=facts.model_bytes / 1e6,
-        status=f"unavailable: {entry.reason}" if isinstance(entry, Unscored) else "ok",
+        status=f"unavailable: {entry.reason}" if isinstance(entry, Unscored) else ran(results, key),
         warning="; ".join(warnings(results, key, dataset, protocol)),
         worst_drop_db=None if worst is None else drops[worst],
         worst_image=worst,

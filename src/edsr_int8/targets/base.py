@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from edsr_int8.targets.figures import Placement
 from edsr_int8.targets.row import Runtime, TargetRow, check_row
 
 # The module of each runtime. One is imported only when a row asks for it, so a runtime that is not
@@ -66,6 +67,14 @@ class Target(Protocol):
 
     def load(self, model: Path, *, height: int | None = None, width: int | None = None) -> Runner:
         """Compile `model`; for one shape, in pixels, if height and width are given. Unavailable: why not."""
+        ...
+
+    def placement(self, model: Path, *, height: int, width: int) -> Placement:
+        """In which arithmetic the convolutions of `model` run, and where: what the runtime made of the build.
+
+        Not what the build asks for: `targets/placement.py` counts what the target found. Height and width
+        are those that `load` gets. Unavailable: why not.
+        """
         ...
 
 

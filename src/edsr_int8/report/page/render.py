@@ -66,6 +66,7 @@ def _template() -> jinja2.Template:
     environment.filters["fixed"] = fixed
     environment.tests["mixed"] = is_mixed
     # Style and script stand in the page itself, so that the file works from disk and without a network.
+    environment.globals |= {"percent": percent}
     environment.globals |= {"style": Markup(_source("page.css")), "script": Markup(_source("page.js"))}
     return environment.from_string(_source("page.html"))
 
@@ -79,6 +80,11 @@ def fixed(value: float | None, digits: int) -> str:
     if value is None:
         return NONE
     return f"{round(value, digits) + 0.0:,.{digits}f}".replace("-", MINUS).replace(",", APART)
+
+
+def percent(ratio: float | None) -> float | None:
+    """None stays None."""
+    return None if ratio is None else 100 * ratio
 
 
 def is_mixed(row: QualityRow) -> bool:

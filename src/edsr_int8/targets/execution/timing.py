@@ -17,7 +17,7 @@ from edsr_int8.machine import cores, machine
 from edsr_int8.progress import bar
 from edsr_int8.targets.base import Target, Unavailable, open_target
 from edsr_int8.targets.execution.upscale import open_build
-from edsr_int8.targets.figures import Timing
+from edsr_int8.targets.figures import Placement, Timing
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.targets.torch_threads import set_torch_threads
 
@@ -74,7 +74,15 @@ def _measure(timing: Timing, row: TargetRow, model: Path, runs: int, warmup: int
         spread_ms=_interquartile_range_ms(seconds[warmup:]),
         megapixels_per_s=timing.height * timing.width * upscale.build.whole.scale**2 / 1e6 / middle,
         peak_memory_mb=_peak_memory_mb(),
+        placement=_placement(target, model, shape),  # after the peak: it may load the build again
     )
+
+
+def _placement(target: Target, model: Path, shape: tuple[int, int]) -> Placement:
+    try:
+        return target.placement(model, height=shape[0], width=shape[1])
+    except Unavailable:  # the build runs, so its figures stand
+        return Placement()
 
 
 def _interquartile_range_ms(seconds: list[float]) -> float | None:

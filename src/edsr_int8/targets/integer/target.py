@@ -13,7 +13,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from edsr_int8.targets.base import Capabilities, Runner
+from edsr_int8.targets.figures import Placement
+from edsr_int8.targets.placement import all_convolutions, placement
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.tiling import MIB
 
@@ -41,6 +45,12 @@ class Integer:
 
         rounding = self.row.rounding
         return open_graph(model, fixed_point="fixed_point" in rounding, fused="fused" in rounding)
+
+    def placement(self, model: Path, *, height: int, width: int) -> Placement:
+        """All in integers: it refuses a build with anything else, and 8 bits are the most it knows."""
+        graph = onnx.load(model).graph
+        kinds = all_convolutions(graph, "int8")
+        return placement(graph, kinds, partitions=1, cpu_nodes=len(graph.node))
 
 
 def open_target(row: TargetRow) -> Integer:

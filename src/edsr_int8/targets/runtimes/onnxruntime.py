@@ -1,21 +1,30 @@
 """onnxruntime, with any of its execution providers."""
 
+import re
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
+from onnx import GraphProto, NodeProto
 
 from edsr_int8.errors import InputError
 from edsr_int8.machine import processor
 from edsr_int8.onnx_session import session_options
 from edsr_int8.targets.base import Capabilities, Runner, Unavailable, one_line
+from edsr_int8.targets.figures import Arithmetic, Placement
+from edsr_int8.targets.placement import all_convolutions, placement
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.tiling import MIB
 
 DEFAULT_PROVIDERS = {"onnxruntime": "CPUExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+# Left on, it rounds the weights of a convolution that a build keeps in float, if it stands between codes.
+QUANTIZES_FLOAT_WEIGHTS = "WeightBiasQuantization"
 CAPABILITIES = Capabilities(
     dtypes=("float32", "int8", "mixed"),
     dynamic_shape=True,
@@ -41,14 +50,7 @@ class OnnxRuntime:
         return {**facts, "available": not why_not, "why_not": why_not, "processor": processor()}
 
     def load(self, model: Path, *, height: int | None = None, width: int | None = None) -> Runner:
-        if why_not := self._missing():
-            raise Unavailable(why_not)
-        try:
-            session = onnxruntime.InferenceSession(
-                model, session_options(self.row.threads, height, width), providers=[self._provider]
-            )
-        except Exception as error:  # its exceptions share no base class
-            raise Unavailable(f"onnxruntime cannot load {model}: {one_line(error)}") from error
+        session = self._session(model, session_options(self.row.threads, height, width))
         if session.get_providers()[0] != self._provider:  # onnxruntime falls back to the CPU without a word
             raise Unavailable(f"{self._provider} did not start; its libraries are missing or find no device")
         used = {subgraph.ep_name for subgraph in session.get_provider_graph_assignment_info()}
@@ -56,6 +58,30 @@ class OnnxRuntime:
             raise Unavailable(f"{self._provider} takes no node of this build; all would run on the CPU")
         session.disable_fallback()
         return _runner(session)
+
+    def placement(self, model: Path, *, height: int, width: int) -> Placement:
+        """Of the CPU's provider, read off the graph that onnxruntime optimized; others compile nodes away."""
+        graph = onnx.load(model).graph
+        options = session_options(self.row.threads)
+        if self._provider != "CPUExecutionProvider":
+            subgraphs = self._session(model, options).get_provider_graph_assignment_info()
+            rest = [len(x.get_nodes()) for x in subgraphs if x.ep_name != self._provider]
+            return placement(graph, {}, partitions=len(subgraphs) - len(rest), cpu_nodes=sum(rest))
+        with tempfile.TemporaryDirectory() as folder:
+            options.optimized_model_filepath = f"{folder}/optimized.onnx"
+            self._session(model, options)
+            nodes = onnx.load(options.optimized_model_filepath).graph.node
+        return placement(graph, _arithmetic(graph, nodes), partitions=1, cpu_nodes=len(nodes))
+
+    def _session(self, model: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
+        if why_not := self._missing():
+            raise Unavailable(why_not)
+        try:
+            return onnxruntime.InferenceSession(
+                model, options, providers=[self._provider], disabled_optimizers=[QUANTIZES_FLOAT_WEIGHTS]
+            )
+        except Exception as error:  # its exceptions share no base class
+            raise Unavailable(f"onnxruntime cannot load {model}: {one_line(error)}") from error
 
     @property
     def _provider(self) -> str:
@@ -84,6 +110,21 @@ def _runner(session: onnxruntime.InferenceSession) -> Runner:
             raise Unavailable(f"onnxruntime stopped: {one_line(error)}") from error
 
     return run
+
+
+def _arithmetic(build: GraphProto, optimized: Sequence[NodeProto]) -> dict[str, Arithmetic]:
+    """Of each convolution of `build`; of none, where the two graphs have not as many.
+
+    A fused convolution has the name of the one that it was made of, and a number after it. The others are
+    in float: with 16-bit codes, too, onnxruntime multiplies floats.
+    """
+    convolutions = [node for node in optimized if node.op_type in ("Conv", "FusedConv", "QLinearConv")]
+    found = all_convolutions(build, "float")
+    integers = [n.name for n in convolutions if n.op_type == "QLinearConv"]
+    named = {re.sub(r"_token_\d+$", "", name) for name in integers}
+    if len(convolutions) != len(found) or len(named) != len(integers) or not named <= found.keys():
+        return {}
+    return found | dict.fromkeys(named, "int8")
 
 
 def open_target(row: TargetRow) -> OnnxRuntime:

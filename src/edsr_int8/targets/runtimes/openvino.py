@@ -1,15 +1,20 @@
 """OpenVINO, on any of its devices."""
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+from onnx import GraphProto
 
 from edsr_int8.machine import cores, processor, saturates
 from edsr_int8.targets.base import Capabilities, Runner, Unavailable, one_line
+from edsr_int8.targets.figures import Arithmetic, Placement
+from edsr_int8.targets.placement import placement
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.tiling import MIB
 
@@ -48,15 +53,27 @@ class OpenVino:
         return {**facts, "available": not why_not, "why_not": why_not, "processor": processor()}
 
     def load(self, model: Path, *, height: int | None = None, width: int | None = None) -> Runner:
+        return _runner(self._compiled(model, height, width))
+
+    def placement(self, model: Path, *, height: int, width: int) -> Placement:
+        """Of the CPU, read off OpenVINO's runtime model; other devices report no kernels."""
+        if self._device != "CPU":
+            return Placement()
+        graph = onnx.load(model).graph
+        facts = [op.get_rt_info() for op in self._compiled(model).get_runtime_model().get_ops()]
+        layers = [{key: str(value.value) for key, value in each.items()} for each in facts]
+        run = [layer for layer in layers if layer["layerType"] not in ("Const", "Input", "Output")]
+        return placement(graph, _arithmetic(graph, run), partitions=1, cpu_nodes=len(run))
+
+    def _compiled(self, model: Path, height: int | None = None, width: int | None = None) -> Any:
         core = self._core()
         try:
             graph = core.read_model(model)
             if height and width:
                 graph.reshape([1, graph.input(0).partial_shape[1], height, width])
-            compiled = core.compile_model(graph, self._device, self._config())
+            return core.compile_model(graph, self._device, self._config())
         except Exception as error:  # its exceptions share no base class
             raise Unavailable(f"openvino cannot load {model}: {one_line(error)}") from error
-        return _runner(compiled)
 
     @property
     def _device(self) -> str:
@@ -111,6 +128,20 @@ def _runner(compiled: Any) -> Runner:
             raise Unavailable(f"openvino stopped: {one_line(error)}") from error
 
     return run
+
+
+def _arithmetic(build: GraphProto, layers: Sequence[Mapping[str, str]]) -> dict[str, Arithmetic]:
+    """Of each convolution of `build`, by the kernels (brgconv_avx512_I8) of OpenVINO's `layers`.
+
+    A layer names all that were fused into it.
+    """
+    found: dict[str, Arithmetic] = {}
+    for layer in layers:
+        if layer["layerType"] == "Convolution":
+            kind: Arithmetic = "int8" if layer["primitiveType"].endswith("_I8") else "float"
+            names = layer["originalLayersNames"].replace("/WithoutBiases", "").split(",")
+            found |= dict.fromkeys(names, kind)
+    return {node.name: found[node.name] for node in build.node if node.name in found}
 
 
 def open_target(row: TargetRow) -> OpenVino:

@@ -12,7 +12,9 @@ from torch.nn import functional
 
 from edsr_int8.machine import processor
 from edsr_int8.targets.base import Capabilities, Runner, Unavailable, one_line
+from edsr_int8.targets.figures import Placement
 from edsr_int8.targets.onnx_interpreter import Interpreter, checked_runner, convolution
+from edsr_int8.targets.placement import all_convolutions, placement
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.tiling import MIB
 
@@ -41,6 +43,12 @@ class Torch:
             raise Unavailable(why_not)
         interpreter = Interpreter(onnx.load(model).graph, _run_node, device=self._device)
         return checked_runner(interpreter, f"torch cannot run {model}")
+
+    def placement(self, model: Path, *, height: int, width: int) -> Placement:
+        """All in float, node by node."""
+        graph = onnx.load(model).graph
+        cpu_nodes = len(graph.node) if self._device == "cpu" else 0
+        return placement(graph, all_convolutions(graph, "float"), partitions=1, cpu_nodes=cpu_nodes)
 
     @property
     def _device(self) -> str:

@@ -23,6 +23,7 @@ from edsr_int8.models.description import Description
 from edsr_int8.progress import bar
 from edsr_int8.targets.base import Capabilities, Runner, Unavailable
 from edsr_int8.targets.execution.build import read_build
+from edsr_int8.targets.figures import Placement
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.targets.vacc.bundle.config import (
     CONFIG,
@@ -92,6 +93,10 @@ class Vacc:
 
     def load(self, model: Path, *, height: int | None = None, width: int | None = None) -> Runner:
         raise Unavailable("vacc compiles bundles, not single builds; vamp prints the accelerator's speed")
+
+    def placement(self, model: Path, *, height: int, width: int) -> Placement:
+        """Unknown: the vendor's compiler quantizes by itself and does not tell."""
+        return Placement()
 
     def run(self, job: AcceleratorJob | None, folder: Path) -> None:
         """Write folder/<name of each input>.png.

@@ -1,0 +1,161 @@
+"""A build's graph as a runtime takes it: the same numbers, written another way.
+
+A build moves codes as codes (Pad, Concat, DepthToSpace on integer tensors), which CPUs run fastest. The
+compilers of NPUs want every such operation between a DequantizeLinear and a QuantizeLinear of one grid, an
+older opset, one shape. None of it changes a code: (code - zero point) * scale, divided by the scale again,
+is off by less than a millionth of a step.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+
+from edsr_int8.onnx_graph import assemble, checked
+
+# Operations that put values elsewhere and compute nothing.
+MOVES = frozenset({"Concat", "DepthToSpace", "Pad", "Reshape", "Slice", "Transpose"})
+OPSETS = range(13, 22)  # the operations of our graphs mean the same in each of these
+Grid = tuple[str, str]  # the constants that hold the scale and the zero point of a tensor
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a runtime wants a graph written.
+
+    `wrapped`: every data movement between DequantizeLinear and QuantizeLinear, none bare on integers.
+    `image_edges`: a float build, too, takes and gives the uint8 image by these two, not by Cast and Round.
+    `shape`: height and width of the only image that the graph takes; None: any.
+    """
+
+    opset: int
+    wrapped: bool = True
+    image_edges: bool = True
+    shape: tuple[int, int] | None = None
+
+
+def save_in_form(model: Path, form: Form, out: Path) -> None:
+    """Write the build `model` in `form` to `out`; equal builds give equal bytes."""
+    out.write_bytes(in_form(onnx.load(model), form).SerializeToString(deterministic=True))
+
+
+def in_form(model: ModelProto, form: Form) -> ModelProto:
+    """The same function as `model`, code by code. ValueError where a part of it has no such form."""
+    if form.opset not in OPSETS:
+        raise ValueError(f"opset {form.opset}: a form has one from {OPSETS[0]} to {OPSETS[-1]}")
+    nodes, constants = list(model.graph.node), list(model.graph.initializer)
+    if form.image_edges:
+        nodes, constants = with_image_edges(nodes, constants)
+    if form.wrapped:
+        nodes, constants = wrapped(nodes, constants)
+    written = assemble(
+        nodes,
+        model.graph.input,
+        model.graph.output,
+        constants,
+        {entry.key: entry.value for entry in model.metadata_props},
+        opset=form.opset,
+        ir_version=helper.find_min_ir_version_for([helper.make_opsetid("", form.opset)]),
+    )
+    return checked(of_shape(written, *form.shape) if form.shape else written)
+
+
+def wrapped(
+    nodes: Sequence[NodeProto], constants: Sequence[TensorProto]
+) -> tuple[list[NodeProto], list[TensorProto]]:
+    """Nodes and constants with every movement of codes between DequantizeLinear and QuantizeLinear.
+
+    ValueError where the codes that a node moves have no grid.
+    """
+    grids = _grids(nodes)
+    values = {tensor.name: tensor for tensor in constants}
+    written: list[NodeProto] = []
+    for node in nodes:
+        if node.op_type in MOVES and node.output[0] in grids:
+            written += _between(node, grids[node.output[0]], values)
+        else:
+            written.append(node)
+    read = {name for node in written for name in node.input}
+    return written, [tensor for name, tensor in values.items() if name in read]
+
+
+def _grids(nodes: Sequence[NodeProto]) -> dict[str, Grid]:
+    """Quantized tensor -> its grid. What a data movement reads and writes is on one."""
+    found: dict[str, Grid] = {}
+    for node in nodes:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear") and len(node.input) == 3:
+            name = node.output[0] if node.op_type == "QuantizeLinear" else node.input[0]
+            found[name] = (node.input[1], node.input[2])
+    moves = [node for node in nodes if node.op_type in MOVES]
+    for node in (*moves, *reversed(moves)):
+        ends = [*_moved(node), node.output[0]]
+        grid = next((found[name] for name in ends if name in found), None)
+        found |= dict.fromkeys(ends, grid) if grid else {}
+    return found
+
+
+def _moved(node: NodeProto) -> Sequence[str]:
+    """The tensors that a data movement moves; its other inputs say where to."""
+    return list(node.input) if node.op_type == "Concat" else [node.input[0]]
+
+
+def _between(node: NodeProto, grid: Grid, values: dict[str, TensorProto]) -> Iterator[NodeProto]:
+    """The node between one DequantizeLinear for each tensor that it moves and a QuantizeLinear."""
+    moved = NodeProto()
+    moved.CopyFrom(node)
+    moved.output[0] = f"{node.name}.moved"
+    for i, source in enumerate(_moved(node)):
+        moved.input[i] = f"{node.name}.real{i}"
+        yield helper.make_node("DequantizeLinear", [source, *grid], [moved.input[i]], moved.input[i])
+    if node.op_type == "Pad":
+        moved.input[2] = _real_constant(node, grid, values)
+    yield moved
+    yield helper.make_node("QuantizeLinear", [moved.output[0], *grid], node.output, f"{node.name}.codes")
+
+
+def _real_constant(pad: NodeProto, grid: Grid, values: dict[str, TensorProto]) -> str:
+    """What `pad` pads with, a code, as a real number: a new constant in `values`."""
+    code, scale, zero_point = (numpy_helper.to_array(values[name]) for name in (pad.input[2], *grid))
+    real = (code.astype(np.float32) - zero_point.astype(np.float32)) * scale
+    name = f"{pad.name}.value.real"
+    values[name] = numpy_helper.from_array(np.array(real, np.float32), name)
+    return name
+
+
+def with_image_edges(
+    nodes: Sequence[NodeProto], constants: Sequence[TensorProto]
+) -> tuple[list[NodeProto], list[TensorProto]]:
+    """Nodes and constants of a float build with its image dequantized and quantized: scale 1, zero point 0.
+
+    QuantizeLinear rounds halves to even and saturates, as Clip, Round and Cast together do. Other builds
+    stay as they are.
+    """
+    by_output = {node.output[0]: node for node in nodes}
+    names = ("image.cast", "output", "output.round", "output.clip")
+    ends = [by_output[name] for name in names if name in by_output]
+    if [node.op_type for node in ends] != ["Cast", "Cast", "Round", "Clip"]:
+        return list(nodes), list(constants)
+    first, last, *_, clip = ends
+    grid = {"image.scale": np.float32(1), "image.zero_point": np.uint8(0)}
+    written = [
+        helper.make_node("DequantizeLinear", [first.input[0], *grid], first.output, first.name),
+        *(node for node in nodes if node not in ends),
+        helper.make_node("QuantizeLinear", [clip.input[0], *grid], last.output, last.name),
+    ]
+    more = [numpy_helper.from_array(np.asarray(value), name) for name, value in grid.items()]
+    read = {name for node in written for name in node.input}
+    return written, [tensor for tensor in (*constants, *more) if tensor.name in read]
+
+
+def of_shape(model: ModelProto, height: int, width: int) -> ModelProto:
+    """`model` for images of this height and width in pixels alone, with the shape of every tensor."""
+    fixed = ModelProto()
+    fixed.CopyFrom(model)
+    for dim, length in zip(fixed.graph.input[0].type.tensor_type.shape.dim[2:], (height, width), strict=True):
+        dim.Clear()
+        dim.dim_value = length
+    fixed.graph.output[0].type.tensor_type.ClearField("shape")
+    return onnx.shape_inference.infer_shapes(fixed, strict_mode=True, data_prop=True)
