@@ -31,5 +31,5 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/installed-for-tests: $(VENV)/installed
-	pip install --quiet --constraint constraints.txt --editable '.[dev,openvino]'
+	pip install --quiet --constraint constraints.txt --editable '.[dev,openvino,litert,vela]'
 	touch $@

@@ -3,7 +3,7 @@
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from edsr_int8.targets.row import Runtime, TargetRow, check_row
 # installed does not affect the others.
 MODULES: dict[Runtime, str] = {
     "integer": "integer.target",
+    "litert": "litert.target",
     "onnxruntime": "runtimes.onnxruntime",
     "openvino": "runtimes.openvino",
     "tensorrt": "runtimes.onnxruntime",  # one of its execution providers
@@ -75,6 +76,15 @@ class Target(Protocol):
         Not what the build asks for: `targets/placement.py` counts what the target found. Height and width
         are those that `load` gets. Unavailable: why not.
         """
+        ...
+
+
+@runtime_checkable
+class Compiles(Protocol):
+    """A target that makes another file of a build, which is what goes onto the device."""
+
+    def compile(self, model: Path, out: Path) -> None:
+        """Write it into the folder `out`, with what is known of it. Unavailable: why not."""
         ...
 
 

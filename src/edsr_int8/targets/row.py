@@ -8,8 +8,9 @@ from annotated_types import Ge, Interval
 from edsr_int8.errors import InputError
 
 MOST_THREADS = 1024  # runtimes accept many more, then crash
-Runtime = Literal["onnxruntime", "openvino", "integer", "torch", "tensorrt", "vacc"]
-Rounding = Literal["", "fixed_point", "fused", "fixed_point+fused"]
+Runtime = Literal["onnxruntime", "openvino", "integer", "torch", "tensorrt", "vacc", "litert"]
+Rounding = Literal["", "fixed_point", "fused", "fixed_point+fused", "tflite"]
+Pixels = Annotated[int, Ge(1)]
 PROCESS = ("threads", "memory_budget_mb")
 KEYS: dict[Runtime, tuple[str, ...]] = {  # which keys each runtime reads
     "onnxruntime": ("provider", *PROCESS),
@@ -18,6 +19,7 @@ KEYS: dict[Runtime, tuple[str, ...]] = {  # which keys each runtime reads
     "torch": ("provider", *PROCESS),
     "tensorrt": ("provider", *PROCESS),
     "vacc": ("outputs",),
+    "litert": ("provider", "tile", *PROCESS),
 }
 
 
@@ -30,6 +32,7 @@ class TargetRow:
     memory_budget_mb: Annotated[int, Ge(1)] = 2048  # MiB of the whole process
     provider: str = ""  # execution provider or device, in the runtime's own words; '': its default
     rounding: Rounding = ""  # `integer` only: how it rounds, see integer/target.py
+    tile: tuple[Pixels, Pixels] | None = None  # height and width of the one shape that it runs; None: any
     outputs: str = ""  # `vacc` only: the folder with outputs copied back from an accelerator; '': run it here
 
 

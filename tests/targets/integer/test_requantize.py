@@ -15,7 +15,9 @@ from edsr_int8.targets.integer.linear_combination import (
     convolve,
     dequantize,
 )
-from edsr_int8.targets.integer.requantize import fixed_point_rule, float_rule, quantize
+from edsr_int8.targets.integer.requantize import fixed_point_rule, float_rule, quantize, tflite_rule
+
+ONE = torch.tensor(1.0)
 
 
 def term(values: list[int], factor: float = 1.0, zero: float = 0.0) -> Term:
@@ -61,12 +63,19 @@ def test_an_accumulator_that_could_overflow_is_refused() -> None:
 
 def test_float_rule_rounds_halves_to_even() -> None:
     halves = term([-5, -3, -1, 1, 3, 5])
-    assert float_rule([halves], [torch.tensor(0.5)], 7).tolist() == [5, 5, 7, 7, 9, 9]
+    assert float_rule([halves], torch.tensor(2.0), 7).tolist() == [5, 5, 7, 7, 9, 9]
 
 
 def test_fixed_point_rule_rounds_halves_up() -> None:
     halves = term([-5, -3, -1, 1, 3, 5])
-    assert fixed_point_rule([halves], [torch.tensor(0.5)], 7).tolist() == [5, 6, 7, 8, 9, 10]
+    assert fixed_point_rule([halves], torch.tensor(2.0), 7).tolist() == [5, 6, 7, 8, 9, 10]
+
+
+def test_tflite_rule_rounds_the_high_half_up_and_what_is_shifted_out_away_from_zero() -> None:
+    halves = term([-5, -3, -1, 1, 3, 5])
+    # 0.5 is a multiplier of 2^30 and no shift: halves up. 1/4 shifts by one more: away from zero.
+    assert tflite_rule([halves], torch.tensor(2.0), 7).tolist() == [5, 6, 7, 8, 9, 10]
+    assert tflite_rule([term([-6, -2, 2, 6])], torch.tensor(4.0), 7).tolist() == [5, 6, 8, 9]
 
 
 FACTORS = st.floats(2**-16, 4, width=32)
@@ -75,7 +84,7 @@ INTEGERS = st.integers(-(2**30), 2**30)
 
 @given(values=st.lists(INTEGERS, min_size=1, max_size=5), factor=FACTORS)
 def test_fixed_point_rule_is_multiply_add_shift(values: list[int], factor: float) -> None:
-    found = fixed_point_rule([term(values)], [torch.tensor(factor)], 0)
+    found = fixed_point_rule([term(values, factor)], ONE, 0)
     shift = next(s for s in range(63) if 2**30 <= round(Fraction(factor) * 2**s) < 2**31)
     multiplier = round(Fraction(factor) * 2**shift)
     expected = [(value * multiplier + 2 ** (shift - 1)) >> shift for value in values]
@@ -90,11 +99,11 @@ def test_fixed_point_rule_is_multiply_add_shift(values: list[int], factor: float
 def test_rules_agree_on_sums_but_at_ties(
     codes: tuple[int, int], zeros: tuple[int, int, int], factors: tuple[float, float]
 ) -> None:
-    terms = [term([c - z], zero=z) for c, z in zip(codes, zeros[:2], strict=True)]
+    terms = [term([c - z], f, zero=z) for c, f, z in zip(codes, factors, zeros[:2], strict=True)]
     value = zeros[2] + sum(Fraction(f) * (c - z) for f, c, z in zip(factors, codes, zeros[:2], strict=True))
     if abs(value % 1 - Fraction(1, 2)) > Fraction(1, 1000):
-        for rule in (float_rule, fixed_point_rule):
-            assert rule(terms, [torch.tensor(f) for f in factors], zeros[2]).tolist() == [round(value)]
+        for rule in (float_rule, fixed_point_rule, tflite_rule):
+            assert rule(terms, ONE, zeros[2]).tolist() == [round(value)]
 
 
 @given(low=st.floats(-300, 0), high=st.floats(1, 300), values=st.lists(st.integers(-400, 400), min_size=1))

@@ -10,8 +10,10 @@ from edsr_int8.data.images import Image, image_shape, read_rgb, write_png
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic_folder, write_json
 from edsr_int8.progress import bar
-from edsr_int8.targets.base import Target, Unavailable
+from edsr_int8.targets.base import Compiles, Target, Unavailable
 from edsr_int8.targets.execution.upscale import BYTES_PER_IMAGE_PIXEL, Upscaler, open_build
+
+DEVICE = "device"  # the folder of what goes onto the device
 
 
 @dataclass(frozen=True)
@@ -31,12 +33,20 @@ def infer(
 ) -> None:
     """Write `out`/<dataset>/x.png for every <folder>/lr/x.png of `datasets`, and `out`/status.json.
 
+    Where the target compiles builds, `out`/device holds what goes onto the device.
+
     The status is "ok"; or "unavailable: why", and then there is no image, where the target cannot run
     this build. `shape` (height, width): the only tile that the target runs. InputError: an image does not
     decode or is smaller than the tile, or the budget is too small; `out` then stays as it was.
     """
     jobs = [job for name, folder in datasets.items() for job in _jobs(name, folder)]
-    with_status(lambda folder: _run(open_build(target, model, shape=shape), jobs, folder), out)
+
+    def run(folder: Path) -> None:
+        _run(open_build(target, model, shape=shape), jobs, folder)
+        if isinstance(target, Compiles):
+            target.compile(model, folder / DEVICE)
+
+    with_status(run, out)
 
 
 def with_status(run: Callable[[Path], None], out: Path) -> None:

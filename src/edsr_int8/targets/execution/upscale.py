@@ -86,16 +86,17 @@ class Upscaler:
 
 
 def open_build(target: Target, model: Path, *, shape: Shape | None = None) -> Upscaler:
-    """Load `model` on `target`, for tiles of one `shape` only where it is given.
+    """Load `model` on `target`; for tiles of one shape only where the row has a tile, or `shape` is given.
 
     Unavailable: the target cannot run this build. InputError: `model` is no build.
     """
     build = read_build(model)
     require(target, build.dtype)
+    shape = target.row.tile or shape
     if shape:
         return Upscaler(target, build, (target.load(model, height=shape[0], width=shape[1]),), shape)
     if not target.capabilities.dynamic_shape:
-        raise Unavailable(f"{target.row.runtime} needs a fixed shape; set the model row's shape")
+        raise Unavailable(f"{target.row.runtime} runs one shape; give its row a tile: [height, width]")
     if len(build.subgraphs) == 1:
         return Upscaler(target, build, (target.load(model),), None)
     with temporary_folder() as folder:

@@ -22,7 +22,7 @@ class Term:
     """integers * factor; the factor is one number, or one per channel (C, 1, 1)."""
 
     integers: Tensor
-    factor: Tensor  # float32
+    factor: Tensor  # a float32 scale, or in float64 the exact product of two of them
     bound: int  # no |integer| is larger, whatever the image
     zero: float = 0.0  # the zero point that was subtracted from codes to get the integers
 
@@ -55,19 +55,19 @@ def convolve(
 ) -> LinearCombination:
     """The int32 accumulators of a convolution; `options` are those of torch's conv2d.
 
-    Their factor is the float32 product of the image's and the weight's. ValueError: the bias is not in
+    Their factor is the exact product of the image's and the weight's. ValueError: the bias is not in
     steps of that factor, or an accumulator could overflow.
     """
     if len(image.terms) != 1 or image.terms[0].factor.ndim:
         raise ValueError("its input is no tensor of one scale")
     _require_unclipped(image)
     (x,), (w,) = image.terms, weight.terms
-    factor = x.factor * w.factor.reshape(-1, 1, 1)
+    factor = x.factor.double() * w.factor.double().reshape(-1, 1, 1)
     reach = w.integers.double().abs().sum(dim=(1, 2, 3)) * x.bound
     offset = None
     if bias is not None:
         (b,) = bias.terms
-        if not torch.allclose(b.factor.reshape(-1), factor.reshape(-1), rtol=1e-6, atol=0):
+        if not torch.allclose(b.factor.double().reshape(-1), factor.reshape(-1), rtol=1e-6, atol=0):
             raise ValueError("its bias is not in steps of input scale x weight scale")
         offset = b.integers
         reach = reach + offset.double().abs()

@@ -29,15 +29,20 @@ from edsr_int8.targets.integer.requantize import (
     float_rule,
     quantize,
     saturate,
+    tflite_rule,
 )
 from edsr_int8.targets.onnx_interpreter import Interpreter, checked_runner, convolution
+from edsr_int8.targets.row import Rounding
+
+RULES: dict[str, RoundingRule] = {"": float_rule, "fixed_point": fixed_point_rule, "tflite": tflite_rule}
 
 
-def open_graph(model: Path, *, fixed_point: bool, fused: bool) -> Runner:
+def open_graph(model: Path, *, rounding: Rounding) -> Runner:
     """`model` by one of the rounding rules of target.py. Unavailable where an operation is no integer's."""
     graph = onnx.load(model).graph
-    unrounded = _fused_into_adds(graph) if fused else frozenset()
-    rule = fixed_point_rule if fixed_point else float_rule
+    name, plus, _ = rounding.partition("fused")
+    unrounded = _fused_into_adds(graph) if plus else frozenset()
+    rule = RULES[name.removesuffix("+")]
     return checked_runner(Interpreter(graph, Arithmetic(rule, unrounded)), f"integer cannot run {model}")
 
 

@@ -6,6 +6,7 @@ Tensors are uint8 or int8, accumulators int32. A change of scale rounds once, by
   'fused'               the convolution feeding a residual add is clamped, not rounded; the add rounds once.
                         Only where nothing reads the add's other term later: OpenVINO's rule, but for ties
   'fixed_point+fused'   both
+  'tflite'              31-bit multiplier, rounded twice: TensorFlow Lite's reference kernels
 """
 
 from dataclasses import dataclass
@@ -43,8 +44,7 @@ class Integer:
     def load(self, model: Path, *, height: int | None = None, width: int | None = None) -> Runner:
         from edsr_int8.targets.integer.ops import open_graph  # torch takes a second that a probe need not
 
-        rounding = self.row.rounding
-        return open_graph(model, fixed_point="fixed_point" in rounding, fused="fused" in rounding)
+        return open_graph(model, rounding=self.row.rounding)
 
     def placement(self, model: Path, *, height: int, width: int) -> Placement:
         """All in integers: it refuses a build with anything else, and 8 bits are the most it knows."""
