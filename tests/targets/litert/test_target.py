@@ -98,6 +98,17 @@ def test_high_precision_layers_run_in_float(tile: tuple[int, int] | None, tmp_pa
     assert len(np.unique(ours)) > 100
 
 
+@pytest.mark.parametrize("kernels", ["xnnpack", "reference"])
+def test_it_tells_which_convolutions_ran_in_integers(kernels: str, tmp_path: Path) -> None:
+    write_edsr(tmp_path / "int8.onnx", blocks=1)
+    write_mixed(tmp_path / "mixed.onnx")
+    target = open_target(TargetRow("litert", threads=1, provider=kernels))
+    found = target.placement(tmp_path / "int8.onnx", height=16, width=24)
+    assert (found.int8_convolutions, found.float_convolutions, found.int8_mac_share) == (5, 0, 1)
+    found = target.placement(tmp_path / "mixed.onnx", height=16, width=24)
+    assert (found.int8_convolutions, found.float_convolutions) == (1, 2)
+
+
 def test_the_file_that_ships_is_the_same_every_time(tmp_path: Path) -> None:
     write_edsr(tmp_path / "model.onnx")
     target = open_target(TargetRow("litert"))

@@ -26,8 +26,9 @@ class Operator:
 
 @dataclass(frozen=True, eq=False)
 class Conv(Operator):
-    """Stride 1, zero padding that keeps height and width."""
+    """Stride 1, zero padding that keeps height and width. `layer`: its node's name in the build."""
 
+    layer: str
     weight: np.ndarray  # OIHW; int8 codes, or float32
     bias: np.ndarray  # int32 in steps of weight scale x input scale, or float32
     weight_scales: np.ndarray | None = None  # float32, one for each output channel

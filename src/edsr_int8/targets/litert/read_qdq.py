@@ -128,15 +128,12 @@ class _Reader:
             codes, scales, offsets = self.constants[weight], None, self.constants[bias]
         halves = [length // 2 for length in codes.shape[2:]]
         same = options.get("pads", [0] * 4) == halves * 2 and all(n % 2 for n in codes.shape[2:])
-        if not same or {
-            *options.get("strides", [1]),
-            *options.get("dilations", [1]),
-            options.get("group", 1),
-        } != {1}:
+        steps = [*options.get("strides", [1]), *options.get("dilations", [1]), options.get("group", 1)]
+        if not same or set(steps) != {1}:
             raise ValueError("has strides, dilations, groups or another padding than half its kernel")
         if scales is not None:
             scales = np.broadcast_to(scales, codes.shape[:1])
-        parts = {"weight": codes, "bias": offsets, "weight_scales": scales}
+        parts = {"layer": node.name, "weight": codes, "bias": offsets, "weight_scales": scales}
         self._append(node, (source,), Conv, codes.shape[0], source.finer, **parts)
 
     def _append(

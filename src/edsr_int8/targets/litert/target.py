@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic
 from edsr_int8.machine import cores, processor
 from edsr_int8.targets.base import Capabilities, Runner, Unavailable, one_line
+from edsr_int8.targets.figures import Arithmetic, Placement
 from edsr_int8.targets.litert.channel_order import in_tensorflow_order
-from edsr_int8.targets.litert.operators import Operators
+from edsr_int8.targets.litert.operators import Conv, Operators
 from edsr_int8.targets.litert.read_qdq import read_qdq
 from edsr_int8.targets.litert.vela import write_reports
+from edsr_int8.targets.placement import placement
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.tiling import MIB
 
@@ -62,15 +65,34 @@ class LiteRt:
     def load(self, model: Path, *, height: int | None = None, width: int | None = None) -> Runner:
         shape = (height, width) if height and width else None
         network = _network(model)
+        return _runner(self._interpreter(network, shape), network)
+
+    def placement(self, model: Path, *, height: int, width: int) -> Placement:
+        """By the types of what the interpreter's convolutions read: they choose its kernels."""
+        network = _network(model)
+        interpreter = self._interpreter(network, (height, width))
+        interpreter.allocate_tensors()
+        types = {tensor["index"]: tensor["dtype"] for tensor in interpreter.get_tensor_details()}
+        operators = interpreter._get_ops_details()
+        delegated = sum(operator["op_name"] == "DELEGATE" for operator in operators)
+        read = [operator["inputs"] for operator in operators if operator["op_name"] == "CONV_2D"]
+        layers = [operator.layer for operator in network.operators if isinstance(operator, Conv)]
+        kinds: dict[str, Arithmetic] = {
+            layer: "int8" if types[inputs[0]] == types[inputs[1]] == np.int8 else "float"
+            for layer, inputs in zip(layers, read, strict=True)
+        }
+        graph, cpu_nodes = onnx.load(model).graph, len(operators) - delegated
+        return placement(graph, kinds, partitions=delegated or 1, cpu_nodes=cpu_nodes)
+
+    def _interpreter(self, network: Operators, shape: Shape | None) -> Any:
         content = _written(network, shape)
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-        interpreter = Interpreter(
+        return Interpreter(
             model_content=content,
             num_threads=self.row.threads or cores(),
             experimental_op_resolver_type=OpResolverType[KERNELS[self.row.provider]],
         )
-        return _runner(interpreter, network)
 
     def compile(self, model: Path, out: Path) -> None:
         """Write `out`/model.tflite; for a row with a tile, in a form for NPUs, with Vela's report of it."""
