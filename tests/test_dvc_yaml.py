@@ -1,16 +1,17 @@
-"""dvc.yaml against the code: names, paths, and that every stage sees the code that it runs."""
+"""The dvc.yaml files against the code: names, paths, and that every stage sees the code that it runs."""
 
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from dvc.repo import Repo
+from dvc.repo.reproduce import plan_repro
+from pipeline_files import PIPELINE_FILES, ROOT, STAGES
 from ruamel.yaml import YAML
 
 from edsr_int8.pipeline import layout, params
 
-ROOT = Path(__file__).resolve().parents[1]
-STAGES = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 # A verified download does not depend on the code that brought it: an edit must not fetch gigabytes again.
 WITHOUT_CODE = {"fetch", "probe"}
 
@@ -36,7 +37,7 @@ def test_every_stage_has_a_script_of_its_name_and_a_description(name: str) -> No
     assert body(name)["desc"]
 
 
-def test_the_layout_is_the_one_in_dvc_yaml() -> None:
+def test_the_layout_is_the_one_in_the_dvc_yaml_files() -> None:
     outs = {
         "fetch": layout.fetched("${key}"),
         "sample": layout.SAMPLE,
@@ -65,6 +66,22 @@ def test_the_layout_is_the_one_in_dvc_yaml() -> None:
         assert str(path) in declared, name
 
 
+@pytest.mark.parametrize("file", PIPELINE_FILES[1:], ids=lambda file: file.parent.name)
+def test_a_folder_is_named_after_its_only_stage_and_runs_in_the_repository(file: Path) -> None:
+    """One lock for each kind of stage: DVC reads and writes a whole lock at every stage of it."""
+    read = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
+    assert list(read["stages"]) == [file.parent.name] and read["vars"] == ["../../params.yaml"]
+    assert body(file.parent.name)["wdir"] == "../.."
+
+
+def test_a_plain_dvc_repro_runs_every_stage() -> None:
+    """It runs the stages of the repository's own dvc.yaml, and what these need."""
+    with Repo(str(ROOT)) as repo:
+        stages = set(repo.index.stages)
+        own = [stage for stage in stages if Path(stage.path) == ROOT / "dvc.yaml"]
+        assert set(plan_repro(repo.index.graph, own)) == stages
+
+
 def test_fid_runs_again_the_scoring_alone() -> None:
     """Its section may be missing, so that no stage can have it under params: the probe writes it down."""
     read = {name: body(name).get("deps", []) for name in STAGES}
@@ -73,7 +90,7 @@ def test_fid_runs_again_the_scoring_alone() -> None:
 
 
 def test_reserved_names_cover_the_folders_of_the_pipeline() -> None:
-    text = (ROOT / "dvc.yaml").read_text(encoding="utf-8")
+    text = "".join(file.read_text(encoding="utf-8") for file in PIPELINE_FILES)
     assert set(re.findall(r"build/(\w+)", text)) <= set(layout.RESERVED_MODELS)
     per_model = set(re.findall(r"build/\$\{(?:item\.model|key)\}/(\w+)", text))
     assert per_model - {"fp32"} <= set(layout.RESERVED_PRECISIONS)

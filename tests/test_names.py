@@ -5,14 +5,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pipeline_files
 import pytest
-from ruamel.yaml import YAML
 
 from edsr_int8.pipeline.refusals import RENAMED
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = {".css", ".html", ".js", ".md", ".py", ".yaml"}
-FOLDERS = ("src", "stages", "docs", "presets", "benchmarks")
+FOLDERS = ("src", "stages", "pipeline", "docs", "presets", "benchmarks")
 FILES = ("README.md", "CONTRIBUTING.md", "dvc.yaml", "params.yaml")
 # These may say what something was called until 0.1: the first refuses it, the others tell what it became.
 TELL_OF_OLD_NAMES = ("src/edsr_int8/pipeline/refusals.py", "docs/decisions.md", "CHANGELOG.md")
@@ -115,8 +115,8 @@ def test_an_old_name_is_no_code_in_prose(name: str) -> None:
 
 
 def test_stages_and_their_scripts_have_the_new_names() -> None:
-    stages = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    assert not STAGES.keys() & stages.keys() and set(STAGES.values()) <= stages.keys()
+    assert not STAGES.keys() & pipeline_files.STAGES.keys()
+    assert set(STAGES.values()) <= pipeline_files.STAGES.keys()
     assert not STAGES.keys() & {script.stem for script in (ROOT / "stages").glob("*.py")}
     assert places(rf"stages[./]({'|'.join(STAGES)})\b") == []
 

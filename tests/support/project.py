@@ -19,7 +19,7 @@ from edsr_int8.models.description import Description
 
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = (
-    "src", "stages", "dvc.yaml", "pyproject.toml", "data/weights/random",
+    "src", "stages", "dvc.yaml", "pipeline", "pyproject.toml", "data/weights/random",
     ".dvc/config", ".dvcignore", ".gitignore",
 )  # fmt: skip
 TINY_X2 = Description("edsr", 8, 2, 2, 1.0, "pixelshuffle")
@@ -61,8 +61,8 @@ class Project:
     def repro(self) -> tuple[set[str], set[str]]:
         """(stages that ran, stages restored from the cache)."""
         text = self.dvc("repro")
-        ran = set(re.findall(r"Running stage '([^']+)'", text))
-        restored = set(re.findall(r"Stage '([^']+)' is cached", text))
+        ran = set(re.findall(r"Running stage '(?:[^':]+:)?([^']+)'", text))
+        restored = set(re.findall(r"Stage '(?:[^':]+:)?([^']+)' is cached", text))
         return ran, restored
 
     def stage(self, name: str, *arguments: str) -> str:
@@ -95,7 +95,9 @@ def make_project(folder: Path) -> Project:
         source, target = ROOT / name, folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            shutil.copytree(
+                source, target, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "dvc.lock")
+            )
         else:
             shutil.copyfile(source, target)
     write_photographs(folder / "photos")

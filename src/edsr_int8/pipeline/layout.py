@@ -1,6 +1,6 @@
 """Where every artifact lies, relative to the repository: the only place that spells paths.
 
-`dvc.yaml` names the same paths for DVC; a test compares the two.
+The dvc.yaml files name the same paths for DVC; a test compares the two.
 """
 
 from pathlib import Path
