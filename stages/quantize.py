@@ -5,6 +5,7 @@ from edsr_int8.files import link, write_json
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.rows import Params, row
 from edsr_int8.pipeline.run import run
+from edsr_int8.quantization.half_precision import write_half_precision
 from edsr_int8.quantization.ir.read_onnx import read_network
 from edsr_int8.quantization.quantize import quantize as write_build
 from edsr_int8.quantization.recipe import Recipe
@@ -14,8 +15,12 @@ from edsr_int8.quantization.state import QuantizedNetwork, load
 def quantize(params: Params, model: str, precision: str) -> None:
     recipe = row(params.precisions, precision, "precisions")
     out = layout.precision(model, precision)
-    if recipe.dtype == "float32":
-        link(layout.export(model) / "uint8.onnx", out / "model.onnx")
+    if recipe.dtype != "int8":
+        exported, build = layout.export(model) / "uint8.onnx", out / "model.onnx"
+        if recipe.dtype == "float32":
+            link(exported, build)
+        else:
+            write_half_precision(exported, recipe.dtype, build)
         write_json(out / "ranges.json", {})
         return
     try:

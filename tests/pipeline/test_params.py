@@ -102,6 +102,7 @@ def test_values_arrive_typed(tmp_path: Path) -> None:
             ["precisions.int8.high_precision_budget", "from 0 to 1"],
         ),
         ("precisions.fp32.channel_transform", True, ["precisions.fp32", "dtype only"]),
+        ("precisions.int8.dtype", "bfloat16", ["precisions.int8", "a bfloat16 row takes dtype only"]),
         ("precisions.fp32.high_precision_budget", 0.1, ["precisions.fp32", "dtype only"]),
         ("precisions.fp32", ..., ["precisions", "fp32"]),
         ("precisions.checkpoint", {"dtype": "float32"}, ["precisions.checkpoint", "choose another"]),

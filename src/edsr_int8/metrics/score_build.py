@@ -27,7 +27,7 @@ def build_facts(network: NetworkFacts, model: Path, shape: tuple[int, int]) -> B
     """
     height, width = shape
     noted = {entry.key: entry.value for entry in onnx.load(model).metadata_props}
-    default = 0.0 if noted.get("precision") else 1.0
+    default = 0.0 if noted.get("precision") in ("int8", "mixed") else 1.0
     return BuildFacts(
         params=network.params,
         gmacs=gmacs(network, height, width),

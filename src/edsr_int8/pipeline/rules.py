@@ -111,9 +111,9 @@ def _check_dataset(dataset: DatasetRow, given: Collection[str], where: str) -> N
 
 
 def _check_recipe(recipe: Recipe, given: Mapping[str, Any], where: str) -> None:
-    if recipe.dtype == "float32":
+    if recipe.dtype != "int8":
         if ignored := [key for key in given if key != "dtype"]:
-            raise InputError(f"{where}.{ignored[0]}: a float32 row takes dtype only; leave it out")
+            raise InputError(f"{where}.{ignored[0]}: a {recipe.dtype} row takes dtype only; leave it out")
         return
     if not recipe.ranges:
         raise InputError(f"{where}: missing ranges; allowed: {_listed(get_args(RangeEstimator))}")

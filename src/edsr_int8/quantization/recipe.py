@@ -37,7 +37,7 @@ class Finetune:
 
 @dataclass(frozen=True)
 class Recipe:
-    dtype: Literal["float32", "int8"]
+    dtype: Literal["float32", "float16", "bfloat16", "int8"]
     ranges: Literal[RangeEstimator, ""] = ""
     percentile: Percentile = None
     overrides: tuple[Override, ...] = ()

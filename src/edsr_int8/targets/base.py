@@ -1,7 +1,8 @@
 """What a target is: it loads an ONNX build and runs it, or says in one line why it cannot."""
 
 import importlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -27,13 +28,14 @@ MODULES: dict[Runtime, str] = {
 class Capabilities:
     """Which builds a target runs, and how much memory they take there (used in execution/upscale.py)."""
 
-    dtypes: tuple[str, ...]  # of float32, int8, mixed
+    dtypes: tuple[str, ...]  # of float32, float16, bfloat16, int8, mixed
     dynamic_shape: bool  # runs images of any height and width
     overhead_bytes: int  # resident memory of the process before it loads a build
     weight_factor: float  # memory of a loaded build, as a multiple of its weights
     activation_factor: float  # memory of one run, as a multiple of the live activations
     unfolds: bool = False  # its int8 convolutions unfold their input (im2col) and keep int32 accumulators
-    why_not: str = ""  # why it runs no builds of other types than `dtypes`; '': it is not made for them
+    # Why it runs no builds of other types, by type; it is simply not made for those that are not there.
+    why_not: Mapping[str, str] = field(default_factory=dict)
     timed_runs: int = 5  # over which `time` takes the median
 
 

@@ -3,7 +3,15 @@
 from collections.abc import Iterable
 from typing import Any
 
-from onnx import GraphProto, NodeProto, helper
+from onnx import GraphProto, ModelProto, NodeProto, helper
+
+
+def dtype(model: ModelProto) -> str:
+    """What a build computes in: float32 | float16 | bfloat16 | int8 | mixed (int8 and layers above)."""
+    noted = {entry.key: entry.value for entry in model.metadata_props}.get("precision", "")
+    if noted in ("float16", "bfloat16", "mixed"):
+        return noted
+    return "int8" if any(node.op_type == "QuantizeLinear" for node in model.graph.node) else "float32"
 
 
 def attributes(node: NodeProto) -> dict[str, Any]:

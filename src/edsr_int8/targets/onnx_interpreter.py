@@ -85,4 +85,7 @@ def convolution(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tensor(tensor: TensorProto) -> Tensor:
-    return torch.from_numpy(numpy_helper.to_array(tensor).copy())
+    value = numpy_helper.to_array(tensor).copy()
+    if tensor.data_type == TensorProto.BFLOAT16:  # a type that numpy itself has not
+        return torch.from_numpy(value.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(value)

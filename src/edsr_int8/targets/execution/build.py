@@ -12,6 +12,7 @@ from edsr_int8.targets.base import Capabilities, Unavailable, one_line
 from edsr_int8.targets.execution.memory import activations, peak_bytes_per_pixel
 from edsr_int8.targets.execution.partition import partition
 from edsr_int8.targets.execution.receptive_field import receptive_fields
+from edsr_int8.targets.graph import dtype
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Subgraph:
 @dataclass(frozen=True)
 class Build:
     path: Path
-    dtype: str  # float32 | int8 | mixed (int8 with high-precision layers)
+    dtype: str  # as targets/graph.py says
     whole: Subgraph
     subgraphs: tuple[Subgraph, ...]  # run one after the other; (whole,) where the build cannot be cut
     weight_bytes: int  # in memory
@@ -68,13 +69,7 @@ def read_build(path: Path) -> Build:
         raise InputError(f"{path}: a broken graph ({one_line(error)}); build it again") from error
     except ValueError as error:
         raise Unavailable(f"{path}: {error}") from None
-    return Build(path, _dtype(model), whole, subgraphs, _weight_bytes(model))
-
-
-def _dtype(model: ModelProto) -> str:
-    if any(entry.key == "precision" and entry.value == "mixed" for entry in model.metadata_props):
-        return "mixed"
-    return "int8" if any(node.op_type == "QuantizeLinear" for node in model.graph.node) else "float32"
+    return Build(path, dtype(model), whole, subgraphs, _weight_bytes(model))
 
 
 def _weight_bytes(model: ModelProto) -> int:

@@ -47,6 +47,7 @@ def liveness(graph: GraphProto) -> list[Liveness]:
     live = {graph.input[0].name}
     found = []
     for i, node in enumerate(graph.node):
+        constants |= set(node.output) if constants.issuperset(node.input) else set()
         live |= {stored.get(name, name) for name in node.output} - constants
         after = {name for name in live if last.get(name, -1) > i}
         found.append(Liveness(node, frozenset(live), frozenset(after)))

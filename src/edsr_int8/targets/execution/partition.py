@@ -58,4 +58,6 @@ def _subgraph(model: ModelProto, source: ValueInfoProto, target: ValueInfoProto)
     read = {name for node in nodes for name in node.input}
     weights = [tensor for tensor in model.graph.initializer if tensor.name in read]
     graph = helper.make_graph(nodes, model.graph.name, [source], [target], weights)
-    return helper.make_model(graph, ir_version=model.ir_version, opset_imports=model.opset_import)
+    part = helper.make_model(graph, ir_version=model.ir_version, opset_imports=model.opset_import)
+    part.metadata_props.extend(model.metadata_props)  # they say what the build computes in
+    return part

@@ -55,7 +55,7 @@ def _constant_shape(node: NodeProto, constants: Shapes) -> Sequence[int] | None:
     if node.op_type == "Constant" and (value := attributes(node).get("value")) is not None:
         dims: Sequence[int] = value.dims
         return dims
-    keeps = node.op_type in ("DequantizeLinear", "QuantizeLinear", "Identity")
+    keeps = node.op_type in ("Cast", "DequantizeLinear", "QuantizeLinear", "Identity")
     return constants.get(node.input[0]) if keeps else None
 
 

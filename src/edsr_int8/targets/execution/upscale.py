@@ -112,4 +112,4 @@ def require(target: Target, dtype: str) -> None:
     can = target.capabilities
     if dtype not in can.dtypes:
         only = f"{target.row.runtime} runs {' and '.join(can.dtypes)} builds, not {dtype}"
-        raise Unavailable(can.why_not or only)
+        raise Unavailable(can.why_not.get(dtype, only))

@@ -32,6 +32,9 @@ CAPABILITIES = Capabilities(
     weight_factor=3.2,
     activation_factor=1.85,
     unfolds=True,
+    why_not=dict.fromkeys(
+        ("float16", "bfloat16"), "onnxruntime would compute it in float32, as fp32; use openvino or torch"
+    ),
 )
 
 

@@ -14,6 +14,7 @@ from onnx import GraphProto
 from edsr_int8.machine import cores, processor, saturates
 from edsr_int8.targets.base import Capabilities, Runner, Unavailable, one_line
 from edsr_int8.targets.figures import Arithmetic, Placement
+from edsr_int8.targets.graph import dtype
 from edsr_int8.targets.placement import placement
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.tiling import MIB
@@ -24,8 +25,10 @@ SATURATES = (
 )
 INSTALL = "openvino is not installed; pip install 'edsr-int8[openvino]'"
 VIRTUAL_DEVICES = ("AUTO", "BATCH", "HETERO", "MULTI")  # they stand before a colon: MULTI:CPU,GPU
+# Types of build that a device may compute in float32 all the same -> the hint, and what the device then says.
+HALF_PRECISION = {"float16": ("f16", "FP16"), "bfloat16": ("bf16", "BF16")}
 CAPABILITIES = Capabilities(
-    dtypes=("float32", "int8", "mixed"),
+    dtypes=("float32", "float16", "bfloat16", "int8", "mixed"),
     dynamic_shape=True,
     overhead_bytes=140 * MIB,
     weight_factor=2.2,
@@ -39,9 +42,16 @@ class OpenVino:
 
     @property
     def capabilities(self) -> Capabilities:
+        """What the device has: 16-bit floats where it computes in them, int8 where sums do not overflow."""
+        dtypes = ["float32", *self._half_precision()]
+        why_not = {
+            name: f"openvino's {self._device} does not compute in {name} here" for name in HALF_PRECISION
+        }
         if self._may_be_cpu and saturates():
-            return replace(CAPABILITIES, dtypes=("float32",), why_not=SATURATES)
-        return CAPABILITIES
+            why_not |= dict.fromkeys(("int8", "mixed"), SATURATES)
+        else:
+            dtypes += ["int8", "mixed"]
+        return replace(CAPABILITIES, dtypes=tuple(dtypes), why_not=why_not)
 
     def probe(self) -> dict[str, Any]:
         facts = {"runtime": "openvino", "version": _version(), "device": self._device}
@@ -71,7 +81,8 @@ class OpenVino:
             graph = core.read_model(model)
             if height and width:
                 graph.reshape([1, graph.input(0).partial_shape[1], height, width])
-            return core.compile_model(graph, self._device, self._config())
+            hint, _ = HALF_PRECISION.get(dtype(onnx.load(model)), ("f32", ""))
+            return core.compile_model(graph, self._device, self._config(hint))
         except Exception as error:  # its exceptions share no base class
             raise Unavailable(f"openvino cannot load {model}: {one_line(error)}") from error
 
@@ -89,9 +100,19 @@ class OpenVino:
     def _may_be_cpu(self) -> bool:
         return not {"CPU", "AUTO"}.isdisjoint(name.split(".")[0] for name in self._named)
 
-    def _config(self) -> dict[str, Any]:
+    def _half_precision(self) -> list[str]:
+        """Those of HALF_PRECISION that every device computes in; all, where `load` will say why not."""
+        try:
+            core = self._core()
+        except Unavailable:
+            return list(HALF_PRECISION)
+        devices = core.available_devices if "AUTO" in self._named else self._named
+        found = [core.get_property(device, "OPTIMIZATION_CAPABILITIES") for device in devices]
+        return [name for name, (_, word) in HALF_PRECISION.items() if all(word in each for each in found)]
+
+    def _config(self, hint: str) -> dict[str, Any]:
         # Without f32, a CPU with bf16 would round the activations of a float graph to 8 bits of mantissa.
-        config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+        config: dict[str, Any] = {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY"}
         if self._may_be_cpu:
             config["INFERENCE_NUM_THREADS"] = self.row.threads or cores()
         return config

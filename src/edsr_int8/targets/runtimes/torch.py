@@ -1,6 +1,6 @@
 """torch itself: float builds, on CUDA where there is a GPU, on the CPU otherwise."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,15 @@ from torch.nn import functional
 from edsr_int8.machine import processor
 from edsr_int8.targets.base import Capabilities, Runner, Unavailable, one_line
 from edsr_int8.targets.figures import Placement
-from edsr_int8.targets.onnx_interpreter import Interpreter, checked_runner, convolution
+from edsr_int8.targets.graph import dtype
+from edsr_int8.targets.onnx_interpreter import Interpreter, RunNode, checked_runner, convolution
 from edsr_int8.targets.placement import all_convolutions, placement
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.tiling import MIB
 
-CASTS = {TensorProto.FLOAT: torch.float32, TensorProto.UINT8: torch.uint8}
+HALF_PRECISION = {"float16": torch.float16, "bfloat16": torch.bfloat16}
 CAPABILITIES = Capabilities(
-    dtypes=("float32",),
+    dtypes=("float32", *HALF_PRECISION),
     dynamic_shape=True,
     overhead_bytes=320 * MIB,
     weight_factor=3,
@@ -31,7 +32,16 @@ CAPABILITIES = Capabilities(
 @dataclass(frozen=True)
 class Torch:
     row: TargetRow
-    capabilities = CAPABILITIES
+
+    @property
+    def capabilities(self) -> Capabilities:
+        if self._device.startswith("cuda"):
+            return CAPABILITIES
+        why_not = {
+            name: f"torch computes in {name} on CUDA; this row runs on {self._device}"
+            for name in HALF_PRECISION
+        }
+        return replace(CAPABILITIES, dtypes=("float32",), why_not=why_not)
 
     def probe(self) -> dict[str, Any]:
         why_not = self._missing()
@@ -41,7 +51,9 @@ class Torch:
     def load(self, model: Path, *, height: int | None = None, width: int | None = None) -> Runner:
         if why_not := self._missing():
             raise Unavailable(why_not)
-        interpreter = Interpreter(onnx.load(model).graph, _run_node, device=self._device)
+        graph = onnx.load(model)
+        run_node = in_type(HALF_PRECISION.get(dtype(graph), torch.float32))
+        interpreter = Interpreter(graph.graph, run_node, device=self._device)
         return checked_runner(interpreter, f"torch cannot run {model}")
 
     def placement(self, model: Path, *, height: int, width: int) -> Placement:
@@ -62,6 +74,18 @@ class Torch:
         return ""
 
 
+def in_type(kind: torch.dtype) -> RunNode:
+    """The operations of a float graph, all values of the type `kind`."""
+
+    def run_node(node: NodeProto, options: dict[str, Any], inputs: list[Any]) -> torch.Tensor:
+        if node.op_type == "Cast" and options["to"] in (TensorProto.FLOAT, TensorProto.UINT8):
+            return inputs[0].to(kind if options["to"] == TensorProto.FLOAT else torch.uint8)
+        values = [x.to(kind) if x.is_floating_point() else x for x in inputs]
+        return _run_node(node, options, values)
+
+    return run_node
+
+
 def _run_node(node: NodeProto, options: dict[str, Any], inputs: list[Any]) -> torch.Tensor:
     match node.op_type, inputs:
         case "Conv", [image, weight, *bias]:
@@ -79,8 +103,6 @@ def _run_node(node: NodeProto, options: dict[str, Any], inputs: list[Any]) -> to
             return value.clamp(low, high)
         case "Round", [value]:
             return value.round()  # halves to even, as ONNX does
-        case "Cast", [value] if options["to"] in CASTS:
-            return value.to(CASTS[options["to"]])
         case "DepthToSpace", [value] if options.get("mode") == b"CRD":
             return functional.pixel_shuffle(value, options["blocksize"])
     raise ValueError("is no operation that this target knows")

@@ -23,6 +23,7 @@ from edsr_int8.models.description import Description
 from edsr_int8.progress import bar
 from edsr_int8.targets.base import Capabilities, Runner, Unavailable
 from edsr_int8.targets.execution.build import read_build
+from edsr_int8.targets.execution.upscale import require
 from edsr_int8.targets.figures import Placement
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.targets.vacc.bundle.config import (
@@ -42,11 +43,12 @@ from edsr_int8.targets.vacc.bundle.npz import checksum, write_npz
 from edsr_int8.targets.vacc.bundle.write import OUTPUTS, absolute_list, write_bundle
 
 CAPABILITIES = Capabilities(
-    dtypes=("int8",),  # fp16 graphs with PixelShuffle crash the accelerator
+    dtypes=("int8",),
     dynamic_shape=False,
     overhead_bytes=0,
     weight_factor=0,
     activation_factor=0,
+    why_not={"float16": "PixelShuffle crashes the accelerator in fp16"},  # as the vendor reports
 )
 DEVICE = 0
 
@@ -107,8 +109,7 @@ class Vacc:
             raise Unavailable(
                 "vacc runs one fixed shape; set the model row's shape and add card to its protocols"
             )
-        if (dtype := read_build(job.build).dtype) not in self.capabilities.dtypes:
-            raise Unavailable(f"vacc runs int8 builds, not {dtype}")
+        require(self, read_build(job.build).dtype)
         if why_not := self._missing():
             raise Unavailable(why_not)
         if self.row.outputs:
