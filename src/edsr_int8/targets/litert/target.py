@@ -36,7 +36,10 @@ CAPABILITIES = Capabilities(
     overhead_bytes=110 * MIB,
     weight_factor=4,
     activation_factor=2,
-    why_not="litert runs int8 and mixed builds: a .tflite is written from their codes and scales",
+    why_not=dict.fromkeys(
+        ("float32", "float16", "bfloat16"),
+        "litert runs int8 and mixed builds: a .tflite is written from their codes and scales",
+    ),
 )
 Shape = tuple[int, int]  # height, width
 
