@@ -5,7 +5,7 @@ VENV := .venv
 # DVC starts every stage with the `python` that it finds first.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-.PHONY: repro test lint
+.PHONY: repro test soak lint
 
 repro: $(VENV)/installed
 	edsr-int8 check
@@ -14,6 +14,10 @@ repro: $(VENV)/installed
 
 test: $(VENV)/installed-for-tests lint
 	pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# What takes a quarter of an hour: by hand, and before a release.
+soak: $(VENV)/installed-for-tests
+	PYTHONPATH=tests/support python -m soak.kills
 
 lint: $(VENV)/installed-for-tests
 	ruff check

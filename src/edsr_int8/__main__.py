@@ -1,4 +1,4 @@
-"""The command line: `edsr-int8 add`, `check`, `summary`, `apply`, `score`."""
+"""The command line: `edsr-int8 add`, `check`, `summary`, `apply`, `score`, `verify`."""
 
 import argparse
 import json
@@ -27,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.set_defaults(run=_summary)
     _add_apply(commands)
     _add_score(commands)
+    _add_verify(commands)
     options = parser.parse_args(arguments)
     try:
         status = options.run(options)
@@ -114,6 +115,31 @@ def _score(given: argparse.Namespace) -> int:
     scores = score_folders(given.outputs, given.references, scale=given.scale)
     print(json.dumps(asdict(scores), indent=1) if given.json else as_text(scores))
     return 0
+
+
+def _add_verify(commands: Any) -> None:
+    text = "hash everything again; 0 where a dvc repro would run nothing but the probe"
+    command = commands.add_parser("verify", help=text)
+    command.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="as of dvc repro: files that are only missing are no fault",
+    )
+    command.add_argument("--remote", default="", help="which to look at (default: DVC's default one, if any)")
+    command.set_defaults(run=_verify)
+
+
+def _verify(given: argparse.Namespace) -> int:
+    from edsr_int8.pipeline.verify import verify  # the other commands need not wait for it
+
+    _require_repository()
+    found = 0
+    for line in verify(Path(), allow_missing=given.allow_missing, remote=given.remote):
+        found += 1
+        print(f"error: {line}", file=sys.stderr)
+    well = "code, data, cache and locks fit: dvc repro would run nothing but the probe"
+    print(f"faults: {found}" if found else well)
+    return 1 if found else 0
 
 
 def _require_repository() -> None:
