@@ -1,10 +1,10 @@
 """A build's images -> build/scores/<model>/<precision>/<target>: their scores, and crops for the page."""
 
+from edsr_int8.artifacts import read_json
 from edsr_int8.checkpoints.facts import read_facts
-from edsr_int8.files import read_json
-from edsr_int8.metrics.fid.requested import requested_fid
+from edsr_int8.metrics.fid.requested import RequestedFid, requested_fid
 from edsr_int8.metrics.score_build import build_facts, fp32_outputs, score_build
-from edsr_int8.metrics.scores import BuildScores, Score, Unscored, write_scores
+from edsr_int8.metrics.scores import BuildScores, Score, Unscored, read_status, write_scores
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.rows import NATIVE_SHAPE, REFERENCE_PRECISION, REFERENCE_TARGET, Params, row
 from edsr_int8.pipeline.run import run
@@ -18,7 +18,7 @@ def evaluate(params: Params, model: str, precision: str, target: str) -> None:
     if precision != REFERENCE_PRECISION:
         own_target = layout.outputs(model, REFERENCE_PRECISION, target)
         fp32 = fp32_outputs(own_target, layout.outputs(model, REFERENCE_PRECISION, REFERENCE_TARGET))
-    status = read_json(outputs / "status.json")["status"]
+    status = read_status(outputs)
     datasets: dict[str, dict[str, Score | Unscored]] = {}
     if status == "ok":
         datasets = score_build(
@@ -29,14 +29,14 @@ def evaluate(params: Params, model: str, precision: str, target: str) -> None:
             datasets=wanted.evaluation,
             protocols=wanted.protocols,
             scale=wanted.scale,
-            fid=requested_fid(read_json(layout.fid_probe())),
+            fid=requested_fid(read_json(layout.fid_probe(), RequestedFid | None, "probe")),
         )
     facts = build_facts(
         read_facts(layout.checkpoint(model)),
         layout.onnx(model, precision),
         wanted.fixed_shape or NATIVE_SHAPE,
     )
-    ranges = read_json(layout.ranges(model, precision))
+    ranges = read_json(layout.ranges(model, precision), dict[str, dict[str, int | float]], "quantize")
     write_scores(out / "scores.json", BuildScores(status, facts, ranges, datasets))
 
 

@@ -1,5 +1,6 @@
 """Exported graphs against torch, in two runtimes and at several shapes; what the files hold, and what not."""
 
+import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from edsr_int8.checkpoints.convert import convert
 from edsr_int8.checkpoints.facts import NetworkFacts
 from edsr_int8.errors import InputError
 from edsr_int8.export import TOLERANCE, export, float_graph, parity, require_parity, run, save
-from edsr_int8.files import read_json
 from edsr_int8.models.build import build
 from edsr_int8.models.description import NO_MEAN, Description
 from edsr_int8.onnx_graph import uint8_graph
@@ -206,7 +206,7 @@ def test_the_stage_writes_graphs_and_parity(tmp_path: Path) -> None:
     export(tmp_path / "network", photograph(20, 21), tmp_path / "export")
     names = {path.name for path in (tmp_path / "export").iterdir()}
     assert names == {"float.onnx", "uint8.onnx", "parity.json"}
-    assert read_json(tmp_path / "export" / "parity.json")["max_abs_error"] <= TOLERANCE
+    assert json.loads((tmp_path / "export" / "parity.json").read_text())["max_abs_error"] <= TOLERANCE
 
 
 def test_one_network_in_two_layouts_gives_equal_images(shared: Path, tmp_path: Path) -> None:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edsr_int8.errors import InputError
-from edsr_int8.files import atomic, atomic_folder, read_json, write_json
+from edsr_int8.files import atomic, atomic_folder
 
 REPLACE_BY_NEW = """
 import os, signal, sys
@@ -118,21 +117,3 @@ def test_a_file_is_replaced_or_stays_as_it_was(tmp_path: Path) -> None:
         temporary.write_text("new")
     assert path.read_text() == "new"
     assert names(tmp_path) == {"a.txt"}
-
-
-@pytest.mark.parametrize("kept", [0, 1, 20])
-def test_json_that_is_cut_short_is_told_in_one_line(tmp_path: Path, kept: int) -> None:
-    path = tmp_path / "scores.json"
-    write_json(path, {"psnr_db": 34.5, "name": "caf\N{LATIN SMALL LETTER E WITH ACUTE}"})
-    path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(
-        InputError, match=r"^\S+/scores\.json: is damaged \(.*\); delete it and run again"
-    ) as told:
-        read_json(path)
-    assert "\n" not in str(told.value)
-
-
-def test_json_that_is_no_text_is_told_in_one_line(tmp_path: Path) -> None:
-    (tmp_path / "scores.json").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match=r"scores\.json: is damaged \("):
-        read_json(tmp_path / "scores.json")

@@ -5,6 +5,7 @@ Three hundred processes would take minutes to start: test_standin_card.py runs D
 
 import csv
 import importlib
+import json
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,6 @@ from http_server import serving
 from project import ROOT, make_project
 from standin_card import OTHER_TEST_SEQUENCES, PRESET, bodies, publish, standin
 
-from edsr_int8.files import read_json
 from edsr_int8.pipeline import layout, params
 from edsr_int8.targets.execution import timing
 
@@ -86,7 +86,9 @@ def check_references(rows: list[dict[str, str]]) -> None:
 
 def check_sequences() -> None:
     """GoPro's have scores of their own; the one that the model card scored is a data set too."""
-    scores = read_json(layout.scores("EDSR_x1", "fp32", "onnxruntime") / "scores.json")["datasets"]
+    scores = json.loads((layout.scores("EDSR_x1", "fp32", "onnxruntime") / "scores.json").read_text())[
+        "datasets"
+    ]
     overall = scores["gopro_test"]["basicsr"]
     counts = {name: found["images"] for name, found in overall["per_sequence"].items()}
     assert counts == {"GOPR0384_11_00": 2} | {f"GOPR{name}": 1 for name in OTHER_TEST_SEQUENCES}

@@ -158,14 +158,6 @@ def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]])
         writer.writerows(rows)
 
 
-def read_json(path: Path) -> Any:
-    """The value in `path`. InputError where the file is damaged or cut short."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # of json, and of UTF-8
-        raise InputError(f"{path}: is damaged ({error}); delete it and run again to make it anew") from None
-
-
 def sha256(path: Path) -> str:
     """Hex digest of a whole file, which need not fit in memory."""
     with path.open("rb") as file:

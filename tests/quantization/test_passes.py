@@ -1,5 +1,6 @@
 """Passes in their order, from a float graph to the int8 graph that they must lead to."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,6 @@ from onnx import numpy_helper
 from reference import by_onnxruntime, in_float32, output
 
 from edsr_int8.errors import InputError
-from edsr_int8.files import read_json
 from edsr_int8.quantization.algorithms.bias_correction import correct_biases
 from edsr_int8.quantization.algorithms.finetune import finetune
 from edsr_int8.quantization.algorithms.gptq import round_for_all
@@ -277,7 +277,7 @@ def test_weights_of_the_gptq_stage_serve_every_percentile(
         for conv in (x for x in rounded.layers if isinstance(x, Conv)):
             scales = built[f"{conv.name}.weight.scale"].reshape(-1, 1, 1, 1)
             np.testing.assert_allclose(built[f"{conv.name}.weight"] * scales, conv.weight, atol=1e-6)
-        ranges = read_json(tmp_path / "int8" / "ranges.json")
+        ranges = json.loads((tmp_path / "int8" / "ranges.json").read_text())
         assert ("body_end.add" in ranges) != fold_skip
         unified = [ranges[name] == ranges.get("body_end.add") for name in ("head", "body_end")]
         assert unified == [not fold_skip] * 2

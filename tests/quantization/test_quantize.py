@@ -1,5 +1,6 @@
 """The int8 build: quality on a real network, equal bytes, and input at the edge."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from reference import by_onnxruntime
 
 from edsr_int8.data.degrade import bicubic
 from edsr_int8.data.images import read_rgb
-from edsr_int8.files import read_json
 from edsr_int8.metrics.psnr import psnr_db
 from edsr_int8.quantization.ir.cost import high_precision_shares
 from edsr_int8.quantization.ir.layers import Network
@@ -87,7 +87,7 @@ def test_mixed_build_says_what_stays_in_float(
 
 
 def test_ranges_are_those_of_the_graph(int8_graphs: Graphs) -> None:
-    ranges = read_json(int8_graphs("x4").parent / "ranges.json")
+    ranges = json.loads((int8_graphs("x4").parent / "ranges.json").read_text())
     constants = {t.name: numpy_helper.to_array(t) for t in onnx.load(int8_graphs("x4")).graph.initializer}
     for name, found in ranges.items():
         assert constants[f"{name}.round.scale"] == np.float32(found["scale"])

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from edsr_int8.data.download import transfer as download
 from edsr_int8.data.download.fetch import fetch
 from edsr_int8.data.download.row import DownloadRow
 from edsr_int8.export import export
-from edsr_int8.files import read_json, sha256
+from edsr_int8.files import sha256
 from edsr_int8.pipeline import params
 from edsr_int8.pipeline.rows import Model
 
@@ -52,7 +53,7 @@ def bring(name: str, *, exported: bool) -> Brought:
         assert not network.training and not any(p.requires_grad for p in network.parameters())
         if exported:
             export(folder / "network", PHOTOGRAPH, folder / "export")
-            error = read_json(folder / "export" / "parity.json")["max_abs_error"]
+            error = json.loads((folder / "export" / "parity.json").read_text())["max_abs_error"]
             length = onnx.load(folder / "export" / "uint8.onnx").ByteSize()
         digest = sha256(folder / "network" / "weights.safetensors")
         count = sum(p.numel() for p in network.parameters())

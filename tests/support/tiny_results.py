@@ -15,7 +15,8 @@ from edsr_int8.quantization.analysis.losses import Loss
 from edsr_int8.quantization.calibration.counting import count
 from edsr_int8.quantization.recipe import Recipe
 from edsr_int8.report.analysis import Analysis
-from edsr_int8.report.results import BuildKey, BuildResult, Placement, Results, Timing
+from edsr_int8.report.results import BuildKey, BuildResult, Results, Timing
+from edsr_int8.targets.figures import Placement
 
 MISSING = "unavailable: openvino is not installed; pip install edsr-int8[openvino]"
 FP32, INT8 = BuildKey("net", "fp32", "onnxruntime"), BuildKey("net", "int8", "onnxruntime")

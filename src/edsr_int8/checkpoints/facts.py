@@ -3,8 +3,10 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from edsr_int8.files import read_json, write_json
-from edsr_int8.models.description import Description
+from edsr_int8.artifacts import read_json
+from edsr_int8.errors import InputError
+from edsr_int8.files import write_json
+from edsr_int8.models.description import Description, check
 
 FILE = "description.json"
 
@@ -31,5 +33,10 @@ def write_facts(facts: NetworkFacts, folder: Path) -> None:
 
 
 def read_facts(folder: Path) -> NetworkFacts:
-    values = read_json(folder / FILE)
-    return NetworkFacts(**values | {"rgb_mean": tuple(values["rgb_mean"])})
+    """What `write_facts` wrote. InputError: it is not there or damaged, or no network is like that."""
+    facts: NetworkFacts = read_json(folder / FILE, NetworkFacts, "convert")
+    try:
+        check(facts)
+    except InputError as error:
+        raise InputError(f"{folder / FILE}: damaged: {error}; delete it and run again") from None
+    return facts

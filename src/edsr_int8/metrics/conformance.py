@@ -9,7 +9,7 @@ import numpy as np
 
 from edsr_int8.data.images import Image, read_rgb
 from edsr_int8.errors import InputError
-from edsr_int8.files import read_json
+from edsr_int8.metrics.scores import read_status
 
 
 @final
@@ -29,7 +29,7 @@ def compare(outputs: Path, reference: Path) -> dict[str, Conformance]:
     Empty where one of the two targets could not run the build. InputError: an image has no partner, or
     one of another shape.
     """
-    if any(read_json(folder / "status.json")["status"] != "ok" for folder in (outputs, reference)):
+    if any(read_status(folder) != "ok" for folder in (outputs, reference)):
         return {}
     both = [name for name in _datasets(outputs) if (reference / name).is_dir()]
     return {name: _conformance(outputs / name, reference / name) for name in both}

@@ -4,17 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import onnx
-
 from edsr_int8.checkpoints.facts import NetworkFacts
 from edsr_int8.data.images import Image, write_png
-from edsr_int8.files import read_json
 from edsr_int8.metrics.evaluate import Folders, evaluate
 from edsr_int8.metrics.fid.frechet import FolderDistance
 from edsr_int8.metrics.page_crops import crops
 from edsr_int8.metrics.protocols import PROTOCOLS
-from edsr_int8.metrics.scores import BuildFacts, Score, Unscored
+from edsr_int8.metrics.scores import BuildFacts, Score, Unscored, read_status
 from edsr_int8.models.complexity import card_flops_g, gmacs
+from edsr_int8.onnx_file import read_onnx
 
 NATIVE, FIXED = "evaluation", "card"  # sub-folders: images of their own shape, and of the card's fixed one
 
@@ -26,7 +24,7 @@ def build_facts(network: NetworkFacts, model: Path, shape: tuple[int, int]) -> B
     float (1) where it names no precision.
     """
     height, width = shape
-    noted = {entry.key: entry.value for entry in onnx.load(model).metadata_props}
+    noted = {entry.key: entry.value for entry in read_onnx(model, "quantize").metadata_props}
     default = 0.0 if noted.get("precision") in ("int8", "mixed") else 1.0
     return BuildFacts(
         params=network.params,
@@ -44,7 +42,7 @@ def fp32_outputs(own_target: Path, reference_target: Path) -> Path | None:
     None where neither could run fp32.
     """
     for folder in (own_target, reference_target):
-        if read_json(folder / "status.json")["status"] == "ok":
+        if read_status(folder) == "ok":
             return folder
     return None
 

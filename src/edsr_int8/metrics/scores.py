@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
-from edsr_int8.errors import InputError
-from edsr_int8.files import read_json, write_json
+from edsr_int8.artifacts import read_json
+from edsr_int8.files import write_json
 from edsr_int8.metrics.fid.frechet import Fid
 
 
@@ -73,23 +73,18 @@ def write_scores(path: Path, scores: BuildScores) -> None:
 
 def read_scores(path: Path) -> BuildScores:
     """What `write_scores` wrote. InputError where it is no such file."""
-    try:
-        tree = read_json(path)
-        datasets = {
-            dataset: {protocol: _score(found) for protocol, found in protocols.items()}
-            for dataset, protocols in tree.pop("datasets").items()
-        }
-        return BuildScores(**{**tree, "facts": BuildFacts(**tree["facts"]), "datasets": datasets})
-    except (OSError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: not the scores of a build ({error}); run the evaluate stage") from None
+    scores: BuildScores = read_json(path, BuildScores, "evaluate")
+    return scores
 
 
-def _score(tree: dict[str, Any]) -> Score | Unscored:
-    if "reason" in tree:
-        return Unscored(**tree)
-    return Score(**{
-        **tree,
-        "per_image": tuple(ImageScore(**image) for image in tree["per_image"]),
-        "per_sequence": {name: MeanScore(**means) for name, means in tree["per_sequence"].items()},
-        "fid": tree["fid"] and Fid(**tree["fid"]),
-    })  # fmt: skip
+@dataclass(frozen=True)
+class Status:
+    """What status.json holds, beside a build's images."""
+
+    status: str  # "ok", or "unavailable: why"
+
+
+def read_status(outputs: Path) -> str:
+    """Of the folder that `infer` wrote. InputError: it is not there, or damaged."""
+    found: Status = read_json(outputs / "status.json", Status, "infer")
+    return found.status

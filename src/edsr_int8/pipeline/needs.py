@@ -5,7 +5,8 @@
 
 from pathlib import Path
 
-from edsr_int8.files import read_json, write_text
+from edsr_int8.artifacts import read_json, reading
+from edsr_int8.files import write_text
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.rows import Params
 
@@ -22,7 +23,9 @@ def needed_stages(params: Params) -> dict[str, bool]:
 
 def skip_unneeded(stage: str, out: Path) -> bool:
     """Whether no row needs `stage`; then `out` is written as an empty file, which its readers understand."""
-    if read_json(layout.needs())[stage]:
+    with reading(layout.needs(), "probe"):
+        needed = read_json(layout.needs(), dict[str, bool], "probe")[stage]
+    if needed:
         return False
     write_text(out, "")
     return True

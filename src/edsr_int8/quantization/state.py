@@ -1,6 +1,8 @@
 """What every pass takes and returns, and its file: build/<model>/<precision>/finetune."""
 
 import dataclasses
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from edsr_int8.artifacts import read_json, read_npz, reading
 from edsr_int8.errors import InputError
-from edsr_int8.files import atomic, read_json, write_json
+from edsr_int8.files import atomic, write_json
 from edsr_int8.quantization.analysis.curves import CurvePoint
 from edsr_int8.quantization.ir.grid import Grid
 from edsr_int8.quantization.ir.layers import Layer, Network
 from edsr_int8.quantization.rewrites.fold_long_skip import on_grids
-from edsr_int8.quantization.stage_output import reading
 
 NETWORK, ARRAYS = "network.json", "arrays.npz"
 KINDS = {kind.__name__: kind for kind in Layer.__subclasses__()}
@@ -51,15 +53,17 @@ def save(folder: Path, state: QuantizedNetwork) -> None:
         "grids": grids,
         "high_precision": sorted(state.high_precision),
     }
-    write_json(folder / NETWORK, tree)
+    write_json(folder / NETWORK, tree | {"sha256": _checksum(tree)})
 
 
 def load(folder: Path, *, weights_sha256: str) -> QuantizedNetwork:
     """What `save` wrote, without the curve. InputError: damaged, or made of other weights than stated."""
-    with reading(folder, "finetune"):
-        tree = read_json(folder / NETWORK)
-        with np.load(folder / ARRAYS, allow_pickle=False) as arrays:
-            layers = tuple(_layer(entry, arrays) for entry in tree["layers"])
+    tree = read_json(folder / NETWORK, dict[str, Any], "finetune")
+    arrays = read_npz(folder / ARRAYS, "finetune")
+    with reading(folder / NETWORK, "finetune"):
+        if tree.pop("sha256") != _checksum(tree):
+            raise ValueError("its checksum is another")
+        layers = tuple(_layer(entry, arrays) for entry in tree["layers"])
         network = Network(layers, dict(tree["metadata"]))
         grids = {name: Grid(**entry) for name, entry in tree["grids"].items()}
         state = QuantizedNetwork(network, grids, frozenset(tree["high_precision"]))
@@ -69,6 +73,11 @@ def load(folder: Path, *, weights_sha256: str) -> QuantizedNetwork:
             "run finetune again"
         )
     return state
+
+
+def _checksum(tree: Mapping[str, Any]) -> str:
+    """Of everything in network.json but itself: one digit more or less would be another network."""
+    return hashlib.sha256(json.dumps(tree, sort_keys=True).encode()).hexdigest()
 
 
 def _plain(layer: Layer, arrays: dict[str, np.ndarray]) -> dict[str, Any]:

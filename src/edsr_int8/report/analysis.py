@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edsr_int8.files import read_json
+from edsr_int8.artifacts import read_json
 from edsr_int8.quantization.analysis.curves import CurvePoint, read_curve
 from edsr_int8.quantization.analysis.losses import Loss, read_losses
 from edsr_int8.quantization.calibration.histogram import Histogram, load
@@ -33,4 +33,4 @@ def read_analysis(losses: Path, histograms: Path, coverage: Path, curves: Mappin
     )
     finetuned = {name: points for name, path in curves.items() if (points := read_curve(path))}
     shown = {loss.name: counted[loss.name] for loss in tensors[:SHOWN]}
-    return Analysis(found, shown, read_json(coverage), finetuned)
+    return Analysis(found, shown, read_json(coverage, dict[str, float], "coverage"), finetuned)

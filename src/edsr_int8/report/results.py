@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from edsr_int8.artifacts import read_json
 from edsr_int8.errors import InputError
-from edsr_int8.files import read_json
 from edsr_int8.metrics.conformance import Conformance
 from edsr_int8.metrics.scores import BuildScores, Score, Unscored
 from edsr_int8.pipeline.rows import REFERENCE_PRECISION, REFERENCE_TARGET, Model
 from edsr_int8.quantization.recipe import Recipe
 from edsr_int8.report.analysis import Analysis
-from edsr_int8.targets.figures import Placement, Timing
+from edsr_int8.targets.figures import Timing
 
 
 class BuildKey(NamedTuple):
@@ -71,17 +71,13 @@ class Results:
 
 def read_timing(path: Path) -> Timing:
     """InputError where the file holds no timing."""
-    try:
-        fields = read_json(path)
-        return Timing(**fields | {"placement": Placement(**fields.get("placement", {}))})
-    except (OSError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: not a timing ({error}); run the time stage") from None
+    timing: Timing = read_json(path, Timing, "time")
+    return timing
 
 
 def read_conformance(path: Path, target: str) -> dict[str, Conformance]:
     """Of one target, by data set. InputError where the file holds none."""
-    try:
-        found = read_json(path).get(target, {})
-        return {dataset: Conformance(**figures) for dataset, figures in found.items()}
-    except (OSError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: not a comparison of targets ({error}); run compare_targets") from None
+    found: dict[str, dict[str, Conformance]] = read_json(
+        path, dict[str, dict[str, Conformance]], "compare_targets"
+    )
+    return found.get(target, {})

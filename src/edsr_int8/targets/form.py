@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from edsr_int8.onnx_file import read_onnx
 from edsr_int8.onnx_graph import assemble, checked
 
 # Operations that put values elsewhere and compute nothing.
@@ -39,7 +40,7 @@ class Form:
 
 def save_in_form(model: Path, form: Form, out: Path) -> None:
     """Write the build `model` in `form` to `out`; equal builds give equal bytes."""
-    out.write_bytes(in_form(onnx.load(model), form).SerializeToString(deterministic=True))
+    out.write_bytes(in_form(read_onnx(model, "quantize"), form).SerializeToString(deterministic=True))
 
 
 def in_form(model: ModelProto, form: Form) -> ModelProto:

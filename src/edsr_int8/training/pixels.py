@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from edsr_int8.artifacts import read_json
 from edsr_int8.data.images import Image, read_rgb
 from edsr_int8.data.pairs.read import Pair, read_pairs
 from edsr_int8.errors import InputError
-from edsr_int8.files import atomic, read_json, sha256, write_json
+from edsr_int8.files import atomic, sha256, write_json
 from edsr_int8.machine import cores
 from edsr_int8.progress import bar
 
@@ -32,6 +33,23 @@ class Place:
     width: int
     lr_at: int
     hr_at: int
+
+    def fits(self, length: int) -> bool:
+        """Whether it lies in a file of `length` bytes."""
+        low = self.height * self.width * 3
+        ends = (self.lr_at + low, self.hr_at + low * self.scale**2)
+        if min(self.scale, self.height, self.width) < 1 or min(self.lr_at, self.hr_at) < 0:
+            return False
+        return max(ends) <= length
+
+
+@dataclass(frozen=True)
+class _Index:
+    """What pixels.json tells of pixels.bin."""
+
+    contents: Any  # of the scales and pairs that were decoded
+    folders: list[list[Place]]
+    bytes: int  # of pixels.bin
 
 
 @dataclass(frozen=True)
@@ -68,26 +86,29 @@ def decode(folders: Sequence[Path], *, scales: Sequence[int], store: Path) -> Pi
         contents = [list(scales), [list(pool.map(_facts, some)) for some in pairs]]
     index, data = store / "pixels.json", store / "pixels.bin"
     known = _known(index)
-    if known.get("contents") != contents or not data.exists() or data.stat().st_size != known["bytes"]:
+    if (
+        known is None or known.contents != contents
+        or not data.exists() or data.stat().st_size != known.bytes
+    ):  # fmt: skip
         unfinished = store.glob(f".{data.name}.*")  # by a killed run
         for stale in (index, data, *unfinished):
             stale.unlink(missing_ok=True)
         written = _write(pairs, scales, data)
-        known = {"contents": contents, "folders": written, "bytes": data.stat().st_size}
-        write_json(index, known)
-    places = [[Place(**place) for place in folder] for folder in known["folders"]]
+        known = _Index(contents, written, data.stat().st_size)
+        write_json(index, asdict(known))
     order = [once.index(folder) for folder in folders]
     memory = np.memmap(data, np.uint8, mode="c")  # nothing writes to it, but torch warns of read-only arrays
-    return Pixels(memory, [places[number] for number in order], [contents, order])
+    return Pixels(memory, [known.folders[number] for number in order], [contents, order])
 
 
-def _known(index: Path) -> dict[str, Any]:
-    """What an earlier run wrote about its store; nothing if there is no store, or a damaged one."""
+def _known(index: Path) -> _Index | None:
+    """What an earlier run wrote about its store; None if there is no store, or a damaged one."""
     try:
-        known = read_json(index)
-    except (OSError, InputError):
-        return {}
-    return known if isinstance(known, dict) else {}
+        found: _Index = read_json(index, _Index, "train")
+    except InputError:
+        return None
+    places = (place for folder in found.folders for place in folder)
+    return found if all(place.fits(found.bytes) for place in places) else None
 
 
 def _facts(pair: Pair) -> list[str]:
@@ -101,16 +122,16 @@ def _reference(pair: Pair) -> Path:
     return pair.hr
 
 
-def _write(pairs: Sequence[Sequence[Pair]], scales: Sequence[int], data: Path) -> list[list[dict[str, Any]]]:
+def _write(pairs: Sequence[Sequence[Pair]], scales: Sequence[int], data: Path) -> list[list[Place]]:
     """Write all pixels to `data`; returns the places, folder by folder."""
-    at, places = 0, [list[dict[str, Any]]() for _ in pairs]
+    at, places = 0, [list[Place]() for _ in pairs]
     flat = [(number, pair) for number, folder in enumerate(pairs) for pair in folder]
     with atomic(data) as temporary, temporary.open("wb") as file:
         decoded = _decoded([pair for _, pair in flat])
         for (number, pair), (low, high) in zip(flat, bar(decoded, "decode", total=len(flat)), strict=True):
             scale = _scale(pair, low, high, scales)
             place = Place(pair.name, scale, low.shape[0], low.shape[1], at, at + low.size)
-            places[number].append(asdict(place))
+            places[number].append(place)
             file.write(low.tobytes() + high.tobytes())
             at += low.size + high.size
     return places

@@ -1,6 +1,7 @@
 """All that the next step of an unfinished training depends on, in one file that is never half written."""
 
 import io
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -53,9 +54,12 @@ def load(run: Any, path: Path) -> State | None:
     if not path.exists():
         return None
     try:
+        with zipfile.ZipFile(path) as archive:
+            if damaged := archive.testzip():  # torch does not look at checksums
+                raise ValueError(damaged)
         kept = torch.load(path, map_location="cpu", weights_only=True)
+        if not isinstance(kept, dict) or kept.get("run") != run:
+            return None
+        return State(**kept["state"] | {"curve": [TrainingPoint(*point) for point in kept["state"]["curve"]]})
     except Exception:  # damaged bytes can make torch raise anything
         raise InputError(f"{path}: a damaged checkpoint; delete it to train from the start") from None
-    if not isinstance(kept, dict) or kept.get("run") != run:
-        return None
-    return State(**kept["state"] | {"curve": [TrainingPoint(*point) for point in kept["state"]["curve"]]})

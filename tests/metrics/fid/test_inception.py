@@ -10,7 +10,7 @@ from edsr_int8.errors import InputError
 from edsr_int8.files import sha256
 from edsr_int8.metrics.fid.frechet import Fid
 from edsr_int8.metrics.fid.inception import inception, load_features
-from edsr_int8.metrics.fid.requested import requested_fid
+from edsr_int8.metrics.fid.requested import RequestedFid, requested_fid
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +64,8 @@ def test_features_equal_those_of_pytorch_fid(weights):
     np.testing.assert_allclose(features.mean(axis=1), [1.98619, 1.30675], atol=1e-4)
 
 
-def probed(weights: Path, **other: object) -> dict[str, object]:
-    return {"weights": str(weights), "sha256": "", "patch": 64, "patches": 0, "here": True} | other
+def probed(weights: Path, *, sha256: str = "", here: bool = True) -> RequestedFid:
+    return RequestedFid(str(weights), sha256, patch=64, patches=0, here=here)
 
 
 def test_folders_go_through_the_network_where_the_weights_are_at_hand(weights, tmp_path):

@@ -45,9 +45,7 @@ HEADER = b"name,kind,alone_mse\n"
 )
 def test_damaged_table_is_refused_in_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "s.csv").write_bytes(content)
-    with pytest.raises(
-        InputError, match=r"s\.csv: not a table of losses .*run the sensitivity stage"
-    ) as refused:
+    with pytest.raises(InputError, match=r"s\.csv: not what sensitivity writes .*run it again") as refused:
         read_losses(tmp_path / "s.csv")
     assert "\n" not in str(refused.value)
 

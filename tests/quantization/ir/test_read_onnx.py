@@ -35,7 +35,7 @@ def test_weights_that_are_no_numbers_are_refused(float_graphs: Callable[[str], P
         weight = next(w for w in model.graph.initializer if w.name == "body_end.weight")
         weight.CopyFrom(numpy_helper.from_array(np.full(tuple(weight.dims), np.nan, np.float32), weight.name))
 
-    with pytest.raises(InputError, match=r"m\.onnx: body_end\.weight: holds NaN"):
+    with pytest.raises(InputError, match=r"m\.onnx: .*body_end\.weight: holds NaN"):
         read_network(rewritten(float_graphs("x4"), damage, tmp_path / "m.onnx"))
 
 

@@ -57,7 +57,7 @@ def test_what_is_no_build_is_refused(tmp_path: Path, tiny: Tiny) -> None:
             [helper.make_node("Cast", ["i"], ["o"], to=element[1])], "g", ends[:1], ends[1:]
         )
         (tmp_path / "float.onnx").write_bytes(helper.make_model(graph).SerializeToString())
-        with pytest.raises(InputError, match=r"takes or gives float images"):
+        with pytest.raises(InputError, match=r"(takes|gives) float images"):
             read_build(tmp_path / "float.onnx")
 
 
@@ -158,7 +158,6 @@ def write_conv(path: Path, weight: np.ndarray, **attributes: object) -> None:
         ("Add", ["image", "map"], {"map": np.zeros((8, 8), np.uint8)}, {}),
         ("Add", ["image", "row"], {"row": np.zeros(8, np.uint8)}, {}),
         ("Concat", ["image", "map"], {"map": np.zeros((1, 1, 8, 8), np.uint8)}, {"axis": 1}),
-        ("Pad", ["image"], {}, {"pads": [0, 0, 0, 0, 0, 1, 0, 0]}),  # as before opset 11
     ],
 )
 def test_what_differs_by_place_cannot_be_tiled(
@@ -209,16 +208,16 @@ def test_a_missing_file_of_weights_is_named(tiny: Tiny, tmp_path: Path) -> None:
         save_as_external_data=True, size_threshold=0, location="weights.bin",
     )  # fmt: skip
     (tmp_path / "weights.bin").unlink()
-    with pytest.raises(InputError, match=r"model\.onnx: not a whole ONNX file \(.*weights\.bin"):
+    with pytest.raises(InputError, match=r"model\.onnx: not a whole ONNX file .*weights\.bin"):
         read_build(tmp_path / "model.onnx")
 
 
 def test_a_file_cut_to_nothing_and_a_tensor_that_nothing_makes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "empty.onnx").write_bytes(b"")
-    with pytest.raises(InputError, match=r"empty\.onnx: an empty graph, or a file cut short"):
+    with pytest.raises(InputError, match=r"empty\.onnx: .*an empty graph, or a file cut short"):
         read_build(tmp_path / "empty.onnx")
     save(tmp_path / "model.onnx", [helper.make_node("Relu", ["nothing"], ["output"])], {})
-    with pytest.raises(InputError, match=r"model\.onnx: a broken graph"):
+    with pytest.raises(InputError, match=r"model\.onnx: .*'nothing'.*not output of any previous nodes"):
         read_build(tmp_path / "model.onnx")
 
 

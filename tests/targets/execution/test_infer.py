@@ -1,5 +1,6 @@
 """Folders of images through a build: the pictures against torch, and what is left after a failure."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,6 @@ from tiny_build import Tiny, photograph
 
 from edsr_int8.data.images import read_rgb, write_png
 from edsr_int8.errors import InputError
-from edsr_int8.files import read_json
 from edsr_int8.targets.base import Runner, open_target
 from edsr_int8.targets.execution.infer import infer
 from edsr_int8.targets.row import TargetRow
@@ -52,7 +52,7 @@ def test_every_image_of_every_data_set_is_upscaled(
         "second/d.png",
         "status.json",
     ]
-    assert read_json(out / "status.json") == {"status": "ok"}
+    assert json.loads((out / "status.json").read_text()) == {"status": "ok"}
     for name, shape in SHAPES.items():
         assert np.array_equal(read_rgb(out / "first" / f"{name}.png"), expected(tiny, photograph(*shape)))
 
@@ -119,7 +119,9 @@ def test_a_target_that_cannot_run_leaves_only_its_status(
 ) -> None:
     infer(target(), foreign, datasets, tmp_path / "out")
     assert files(tmp_path / "out") == ["status.json"]
-    assert read_json(tmp_path / "out/status.json")["status"].startswith(f"unavailable: {foreign}: Unheard")
+    assert json.loads((tmp_path / "out/status.json").read_text())["status"].startswith(
+        f"unavailable: {foreign}: Unheard"
+    )
 
 
 def test_a_damaged_image_stops_it_and_leaves_the_last_result(

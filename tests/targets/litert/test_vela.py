@@ -1,11 +1,11 @@
 """Arm's compiler on our .tflite: what of it the NPU takes."""
 
+import json
 from pathlib import Path
 
 import pytest
 from tiny_qdq import write_edsr
 
-from edsr_int8.files import read_json
 from edsr_int8.targets.base import open_target
 from edsr_int8.targets.row import TargetRow
 
@@ -16,7 +16,7 @@ pytest.importorskip("ethosu.vela", reason="needs the extra vela")
 def test_every_operation_runs_on_the_npu(tmp_path: Path) -> None:
     write_edsr(tmp_path / "model.onnx")
     open_target(TargetRow("litert", tile=(24, 32))).compile(tmp_path / "model.onnx", tmp_path / "device")
-    reports = read_json(tmp_path / "device/vela.json")
+    reports = json.loads((tmp_path / "device/vela.json").read_text())
     assert sorted(reports) == ["ethos-u55-256", "ethos-u65-512", "ethos-u85-256"]
     for name, report in reports.items():
         assert report["convolutions_on_npu"] == report["convolutions"] >= 7  # Vela may split one

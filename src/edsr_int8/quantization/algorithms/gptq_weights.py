@@ -1,15 +1,14 @@
 """The file of weights that GPTQ rounded: build/gptq/<model>.npz."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from edsr_int8.artifacts import Arrays, read_npz, reading
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic
 from edsr_int8.quantization.ir.layers import Conv, Network
-from edsr_int8.quantization.stage_output import reading
 
 DEVICE = "device"  # that made them, where it was not the CPU
 ORIGIN = "weights_sha256"  # of the checkpoint that the weights came from
@@ -32,7 +31,8 @@ def save_weights(path: Path, *networks: Network) -> None:
 
 def load_weights(path: Path, network: Network) -> Network:
     """`network` with the weights of `path`. InputError: damaged, another network's, or another form of it."""
-    with reading(path, "gptq"), np.load(path, allow_pickle=False) as arrays:
+    arrays = read_npz(path, "gptq")
+    with reading(path, "gptq"):
         origin = str(arrays[ORIGIN])
         made_on = {DEVICE: str(arrays[DEVICE])} if DEVICE in arrays else {}
         layers = tuple(_with_weights(x, arrays) if isinstance(x, Conv) else x for x in network.layers)
@@ -47,6 +47,9 @@ def _key(conv: Conv) -> str:
     return f"{conv.name}.{'x'.join(map(str, conv.weight.shape))}"
 
 
-def _with_weights(conv: Conv, arrays: Mapping[str, np.ndarray]) -> Conv:
+def _with_weights(conv: Conv, arrays: Arrays) -> Conv:
     key = _key(conv)
-    return replace(conv, weight=arrays[f"{key}.weight"], bias=arrays[f"{key}.bias"])
+    weight, bias = arrays[f"{key}.weight"], arrays[f"{key}.bias"]
+    if (weight.shape, bias.shape) != (conv.weight.shape, conv.bias.shape):
+        raise ValueError(f"{key} is of another shape")
+    return replace(conv, weight=weight, bias=bias)

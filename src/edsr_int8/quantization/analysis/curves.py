@@ -1,12 +1,11 @@
 """What finetuning gained, step by step: curve.csv."""
 
-import csv
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from math import isfinite, nan
 from pathlib import Path
 
-from edsr_int8.errors import InputError
+from edsr_int8.artifacts import read_csv
 from edsr_int8.files import write_csv
 
 
@@ -30,15 +29,9 @@ def write_curve(path: Path, curve: Sequence[CurvePoint]) -> None:
 
 def read_curve(path: Path) -> list[CurvePoint]:
     """What `write_curve` wrote. InputError where it is no such file."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [
-                CurvePoint(int(row["step"]), _finite(row["training_mse"]), float(row["held_out_mse"]))
-                for row in csv.DictReader(file)
-            ]
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: not a finetuning curve ({error}); run the finetune stage") from None
+    points: list[CurvePoint] = read_csv(path, CurvePoint, "finetune")
+    return [replace(p, training_mse=_finite(p.training_mse)) for p in points]
 
 
-def _finite(text: str) -> float | None:
-    return value if isfinite(value := float(text)) else None
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not isfinite(value) else value

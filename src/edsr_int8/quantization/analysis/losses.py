@@ -1,12 +1,11 @@
 """The table of what rounding each tensor and each convolution costs the output: sensitivity.csv."""
 
-import csv
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from math import log10
 from pathlib import Path
 
-from edsr_int8.errors import InputError
+from edsr_int8.artifacts import read_csv
 from edsr_int8.files import write_csv
 
 PEAK = 255.0
@@ -44,11 +43,4 @@ def write_losses(path: Path, losses: Iterable[Loss]) -> None:
 
 def read_losses(path: Path) -> list[Loss]:
     """Read what `write_losses` wrote; nothing where the file is empty, because no recipe needs losses."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [
-                Loss(row["name"], row["kind"], *(float(row[f.name]) for f in fields(Loss)[2:]))
-                for row in csv.DictReader(file)
-            ]
-    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
-        raise InputError(f"{path}: not a table of losses ({error}); run the sensitivity stage") from None
+    return read_csv(path, Loss, "sensitivity")

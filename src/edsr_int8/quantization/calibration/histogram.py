@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
+from edsr_int8.artifacts import read_npz, reading
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic
-from edsr_int8.quantization.stage_output import reading
 
 BINS = 1 << 16
 
@@ -84,21 +84,23 @@ def save(path: Path, histograms: Mapping[str, Histogram], *, weights_sha256: str
 
 def load(path: Path, *, weights_sha256: str | None = None) -> dict[str, Histogram]:
     """Read what `save` wrote. InputError where it cannot be read or belongs to other weights than stated."""
-    with reading(path, "observe"), np.load(path, allow_pickle=False) as file:
+    arrays = read_npz(path, "observe")
+    with reading(path, "observe"):
         names, bins, codes, counts, ends = (
-            file[key] for key in ("tensors", "bins", "codes", "counts", "ends")
+            arrays[key] for key in ("tensors", "bins", "codes", "counts", "ends")
         )
-        origin = str(file["weights_sha256"])
+        origin = str(arrays["weights_sha256"])
+        cuts = np.cumsum(bins)[:-1]
+        dense = map(_dense, np.split(codes, cuts), np.split(counts, cuts))
+        found = {
+            str(name): Histogram(each, float(low), float(high))
+            for name, each, (low, high) in zip(names, dense, ends, strict=True)
+        }
     if weights_sha256 not in (None, origin):
         raise InputError(
             f"{path}: is of weights {origin[:8]}, not {weights_sha256 or '':.8}; run observe again"
         )
-    cuts = np.cumsum(bins)[:-1]
-    dense = map(_dense, np.split(codes, cuts), np.split(counts, cuts))
-    return {
-        str(name): Histogram(each, float(low), float(high))
-        for name, each, (low, high) in zip(names, dense, ends, strict=True)
-    }
+    return found
 
 
 def _dense(codes: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -5,10 +5,10 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import onnx
 from onnx import AttributeProto, ModelProto, NodeProto, helper, numpy_helper
 
 from edsr_int8.errors import InputError
+from edsr_int8.onnx_file import read_onnx
 from edsr_int8.quantization.ir.layers import (
     IMAGE,
     Add,
@@ -23,23 +23,17 @@ from edsr_int8.quantization.ir.layers import (
 
 def read_network(path: Path) -> Network:
     """Read a float ONNX graph. InputError: not ONNX, weights not finite, or an operation not known here."""
-    try:
-        model = onnx.load(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: not found; run the export stage first") from None
-    except Exception as error:  # protobuf's exceptions share no base class
-        raise InputError(f"{path}: not an ONNX file; run the export stage again ({error})") from error
+    model = read_onnx(path)
     try:
         return Network(_layers(model), {entry.key: entry.value for entry in model.metadata_props})
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
+    except (KeyError, IndexError, ValueError, TypeError) as error:  # a graph of another kind
+        raise InputError(f"{path}: no graph of an EDSR ({error}); run the export stage again") from None
 
 
 def _layers(model: ModelProto) -> tuple[Layer, ...]:
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    for name, value in constants.items():
-        if not np.isfinite(value).all():
-            raise InputError(f"{name}: holds NaN or infinity; these weights are damaged, convert them again")
     consumers = Counter(name for node in model.graph.node for name in node.input)
     layers: dict[str, Layer] = {}
     tensors = {model.graph.input[0].name: IMAGE}  # ONNX tensor -> the layer that produces it

@@ -4,15 +4,17 @@ from dataclasses import dataclass
 from math import ceil, prod
 from pathlib import Path
 
-import onnx
 from onnx import ModelProto, TensorProto, helper
 
 from edsr_int8.errors import InputError
+from edsr_int8.onnx_file import read_onnx
 from edsr_int8.targets.base import Capabilities, Unavailable, one_line
-from edsr_int8.targets.execution.memory import activations, peak_bytes_per_pixel
+from edsr_int8.targets.execution.memory import PROBE, activations, peak_bytes_per_pixel
 from edsr_int8.targets.execution.partition import partition
 from edsr_int8.targets.execution.receptive_field import receptive_fields
 from edsr_int8.targets.graph import dtype
+
+PLANES = 3  # red, green, blue
 
 
 @dataclass(frozen=True)
@@ -43,33 +45,49 @@ class Build:
 def read_build(path: Path) -> Build:
     """Read the build at `path`.
 
-    InputError: `path` is no ONNX file with uint8 images in and out. Unavailable: its operations cannot
+    InputError: `path` is no ONNX file with uint8 RGB images in and out. Unavailable: its operations cannot
     run in tiles.
     """
+    model = read_onnx(path, "quantize")
     try:
-        model = onnx.load(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: not found") from None
-    except Exception as error:  # protobuf has exceptions of its own
-        raise InputError(
-            f"{path}: not a whole ONNX file ({one_line(error)}); expected a build made by the quantize stage"
-        ) from error
-    if not (model.graph.input and model.graph.output):
-        raise InputError(f"{path}: an empty graph, or a file cut short; copy it again")
-    if any(
-        end[0].type.tensor_type.elem_type != TensorProto.UINT8
-        for end in (model.graph.input, model.graph.output)
-    ):
-        raise InputError(f"{path}: takes or gives float images; use a build with uint8 ones (uint8.onnx)")
-    try:
+        _require_images(model)
         whole = _subgraph(model)
+        _require_enlarged(model, whole.scale)
         graphs = partition(model)
         subgraphs = tuple(map(_subgraph, graphs)) if len(graphs) > 1 else (whole,)
-    except (onnx.shape_inference.InferenceError, KeyError) as error:  # KeyError: a tensor without producer
-        raise InputError(f"{path}: a broken graph ({one_line(error)}); build it again") from error
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
     except ValueError as error:
         raise Unavailable(f"{path}: {error}") from None
+    except Exception as error:  # of shape inference; KeyError, IndexError: a graph that fits nothing
+        raise InputError(f"{path}: a broken graph ({one_line(error)}); build it again") from error
     return Build(path, dtype(model), whole, subgraphs, _weight_bytes(model))
+
+
+def _require_images(model: ModelProto) -> None:
+    """InputError unless the graph takes one uint8 image of three planes, NCHW, and gives one."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    ends = [[v for v in model.graph.input if v.name not in weights], list(model.graph.output)]
+    for what, values in zip(("takes", "gives"), ends, strict=True):
+        if len(values) != 1:
+            raise InputError(f"{what} {len(values)} tensors, not one image; expected a build of this project")
+        kind = values[0].type.tensor_type
+        lengths = [length.dim_value for length in kind.shape.dim]  # 0: any
+        if len(lengths) != 4 or lengths[0] not in (0, 1) or lengths[1] != PLANES:
+            found = "x".join(str(length or "?") for length in lengths) or "a number"
+            raise InputError(f"{what} {found}, not images of 1x3xHxW; expected a build of this project")
+        if kind.elem_type != TensorProto.UINT8:
+            raise InputError(f"{what} float images; use a build with uint8 ones (uint8.onnx)")
+
+
+def _require_enlarged(model: ModelProto, scale: int) -> None:
+    """InputError unless the output is the image, `scale` times as high and wide."""
+    found = activations(model)[model.graph.output[0].name].shape
+    if found != (1, PLANES, scale * PROBE, scale * PROBE):
+        raise InputError(
+            f"gives {'x'.join(map(str, found))} for an image of {PROBE}x{PROBE} pixels, which is no "
+            f"enlargement by {scale}; build it again"
+        )
 
 
 def _weight_bytes(model: ModelProto) -> int:

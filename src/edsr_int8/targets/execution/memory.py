@@ -1,6 +1,6 @@
 """How much memory the activations of a graph take, computed from its shapes alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -35,9 +35,10 @@ class Liveness:
     live_after: frozenset[str]
 
 
-def liveness(graph: GraphProto) -> list[Liveness]:
+def liveness(graph: GraphProto) -> Iterator[Liveness]:
     """The nodes in their order. An activation lives from its producer to its last consumer.
 
+    One node at a time: the sets of all together would take memory by the square of their number.
     Weights do not count. A float tensor that is quantized at once counts as its quantized form (stored_as).
     """
     stored = stored_as(graph)
@@ -45,14 +46,12 @@ def liveness(graph: GraphProto) -> list[Liveness]:
     last = {stored.get(name, name): i for i, node in enumerate(graph.node) for name in node.input}
     last |= {value.name: len(graph.node) for value in graph.output}
     live = {graph.input[0].name}
-    found = []
     for i, node in enumerate(graph.node):
         constants |= set(node.output) if constants.issuperset(node.input) else set()
         live |= {stored.get(name, name) for name in node.output} - constants
         after = {name for name in live if last.get(name, -1) > i}
-        found.append(Liveness(node, frozenset(live), frozenset(after)))
+        yield Liveness(node, frozenset(live), frozenset(after))
         live = after
-    return found
 
 
 def peak_bytes_per_pixel(model: ModelProto, *, unfold: bool) -> float:

@@ -5,6 +5,7 @@ from pathlib import Path
 import onnx
 from onnx import GraphProto, ModelProto, ValueInfoProto, helper
 
+from edsr_int8.onnx_file import read_onnx
 from edsr_int8.targets.execution.memory import Activation, activations, liveness
 from edsr_int8.targets.execution.receptive_field import receptive_fields
 from edsr_int8.targets.graph import ancestors, producers, stored_as
@@ -31,7 +32,7 @@ def partition(model: ModelProto) -> tuple[ModelProto, ...]:
 def save_subgraphs(path: Path, folder: Path) -> list[Path]:
     """Write the subgraphs of the build `path` into `folder`; none of their weights stays in memory."""
     paths = []
-    for i, model in enumerate(partition(onnx.load(path))):
+    for i, model in enumerate(partition(read_onnx(path, "quantize"))):
         paths.append(folder / f"subgraph_{i}.onnx")
         onnx.save(model, paths[-1])
     return paths

@@ -13,6 +13,7 @@ POINTWISE = {
     *("Add", "Sub", "Mul", "Relu", "Clip", "Round", "Cast", "Identity"),
     *("QuantizeLinear", "DequantizeLinear"),
 }
+MOST_RADIUS = 64  # pixels that one convolution reaches: EDSR's reach 1, MDSR's 2
 Shapes = Mapping[str, Sequence[int] | None]  # of constants; None where the shape is not known
 
 
@@ -73,6 +74,8 @@ def _conv_radius(node: NodeProto, weight: Sequence[int] | None) -> int:
         raise ValueError(
             f"Conv {node.name!r}: tiles need stride 1, an odd kernel and padding that keeps height and width"
         )
+    if max(halves, default=0) > MOST_RADIUS:
+        raise ValueError(f"Conv {node.name!r}: reaches {max(halves)} pixels; at most {MOST_RADIUS}")
     return max(halves)
 
 

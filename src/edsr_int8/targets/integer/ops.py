@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
 from onnx import GraphProto, NodeProto
 from torch import Tensor
 from torch.nn import functional
 
+from edsr_int8.onnx_file import read_onnx
 from edsr_int8.targets.base import Runner
 from edsr_int8.targets.graph import ancestors, producers, stored_as
 from edsr_int8.targets.integer.linear_combination import (
@@ -39,7 +39,7 @@ RULES: dict[str, RoundingRule] = {"": float_rule, "fixed_point": fixed_point_rul
 
 def open_graph(model: Path, *, rounding: Rounding) -> Runner:
     """`model` by one of the rounding rules of target.py. Unavailable where an operation is no integer's."""
-    graph = onnx.load(model).graph
+    graph = read_onnx(model, "quantize").graph
     name, plus, _ = rounding.partition("fused")
     unrounded = _fused_into_adds(graph) if plus else frozenset()
     rule = RULES[name.removesuffix("+")]

@@ -14,8 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import onnx
-
+from edsr_int8.onnx_file import read_onnx
 from edsr_int8.targets.base import Capabilities, Runner
 from edsr_int8.targets.figures import Placement
 from edsr_int8.targets.placement import all_convolutions, placement
@@ -48,7 +47,7 @@ class Integer:
 
     def placement(self, model: Path, *, height: int, width: int) -> Placement:
         """All in integers: it refuses a build with anything else, and 8 bits are the most it knows."""
-        graph = onnx.load(model).graph
+        graph = read_onnx(model, "quantize").graph
         kinds = all_convolutions(graph, "int8")
         return placement(graph, kinds, partitions=1, cpu_nodes=len(graph.node))
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from onnx import GraphProto, NodeProto, ValueInfoProto, helper, numpy_helper
 
+from edsr_int8.onnx_file import read_onnx
 from edsr_int8.targets.graph import attributes, consumers
 from edsr_int8.targets.litert.operators import (
     Add,
@@ -33,7 +33,7 @@ Grid = tuple[float, int]
 
 def read_qdq(model: Path) -> Operators:
     """The operators of the build `model`. ValueError names the first node that TensorFlow Lite has not."""
-    graph = onnx.load(model).graph
+    graph = read_onnx(model, "quantize").graph
     reader = _Reader(graph)
     for node in graph.node:
         try:

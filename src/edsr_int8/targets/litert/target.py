@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic
 from edsr_int8.machine import cores, processor
+from edsr_int8.onnx_file import read_onnx
 from edsr_int8.targets.base import Capabilities, Runner, Unavailable, one_line
 from edsr_int8.targets.figures import Arithmetic, Placement
 from edsr_int8.targets.litert.channel_order import in_tensorflow_order
@@ -84,7 +84,7 @@ class LiteRt:
             layer: "int8" if types[inputs[0]] == types[inputs[1]] == np.int8 else "float"
             for layer, inputs in zip(layers, read, strict=True)
         }
-        graph, cpu_nodes = onnx.load(model).graph, len(operators) - delegated
+        graph, cpu_nodes = read_onnx(model, "quantize").graph, len(operators) - delegated
         return placement(graph, kinds, partitions=delegated or 1, cpu_nodes=cpu_nodes)
 
     def _interpreter(self, network: Operators, shape: Shape | None) -> Any:

@@ -15,6 +15,7 @@ from onnx import GraphProto, NodeProto
 
 from edsr_int8.errors import InputError
 from edsr_int8.machine import processor
+from edsr_int8.onnx_file import read_onnx
 from edsr_int8.onnx_session import session_options
 from edsr_int8.targets.base import Capabilities, Runner, Unavailable, one_line
 from edsr_int8.targets.figures import Arithmetic, Placement
@@ -64,7 +65,7 @@ class OnnxRuntime:
 
     def placement(self, model: Path, *, height: int, width: int) -> Placement:
         """Of the CPU's provider, read off the graph that onnxruntime optimized; others compile nodes away."""
-        graph = onnx.load(model).graph
+        graph = read_onnx(model, "quantize").graph
         options = session_options(self.row.threads)
         if self._provider != "CPUExecutionProvider":
             subgraphs = self._session(model, options).get_provider_graph_assignment_info()

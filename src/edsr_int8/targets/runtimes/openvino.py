@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from onnx import GraphProto
 
 from edsr_int8.machine import cores, processor, saturates
+from edsr_int8.onnx_file import read_onnx
 from edsr_int8.targets.base import Capabilities, Runner, Unavailable, one_line
 from edsr_int8.targets.figures import Arithmetic, Placement
 from edsr_int8.targets.graph import dtype
@@ -69,7 +69,7 @@ class OpenVino:
         """Of the CPU, read off OpenVINO's runtime model; other devices report no kernels."""
         if self._device != "CPU":
             return Placement()
-        graph = onnx.load(model).graph
+        graph = read_onnx(model, "quantize").graph
         facts = [op.get_rt_info() for op in self._compiled(model).get_runtime_model().get_ops()]
         layers = [{key: str(value.value) for key, value in each.items()} for each in facts]
         run = [layer for layer in layers if layer["layerType"] not in ("Const", "Input", "Output")]
@@ -81,7 +81,7 @@ class OpenVino:
             graph = core.read_model(model)
             if height and width:
                 graph.reshape([1, graph.input(0).partial_shape[1], height, width])
-            hint, _ = HALF_PRECISION.get(dtype(onnx.load(model)), ("f32", ""))
+            hint, _ = HALF_PRECISION.get(dtype(read_onnx(model, "quantize")), ("f32", ""))
             return core.compile_model(graph, self._device, self._config(hint))
         except Exception as error:  # its exceptions share no base class
             raise Unavailable(f"openvino cannot load {model}: {one_line(error)}") from error

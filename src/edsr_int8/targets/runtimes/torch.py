@@ -5,12 +5,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import onnx
 import torch
 from onnx import NodeProto, TensorProto
 from torch.nn import functional
 
 from edsr_int8.machine import processor
+from edsr_int8.onnx_file import read_onnx
 from edsr_int8.targets.base import Capabilities, Runner, Unavailable, one_line
 from edsr_int8.targets.figures import Placement
 from edsr_int8.targets.graph import dtype
@@ -51,14 +51,14 @@ class Torch:
     def load(self, model: Path, *, height: int | None = None, width: int | None = None) -> Runner:
         if why_not := self._missing():
             raise Unavailable(why_not)
-        graph = onnx.load(model)
+        graph = read_onnx(model, "quantize")
         run_node = in_type(HALF_PRECISION.get(dtype(graph), torch.float32))
         interpreter = Interpreter(graph.graph, run_node, device=self._device)
         return checked_runner(interpreter, f"torch cannot run {model}")
 
     def placement(self, model: Path, *, height: int, width: int) -> Placement:
         """All in float, node by node."""
-        graph = onnx.load(model).graph
+        graph = read_onnx(model, "quantize").graph
         cpu_nodes = len(graph.node) if self._device == "cpu" else 0
         return placement(graph, all_convolutions(graph, "float"), partitions=1, cpu_nodes=cpu_nodes)
 

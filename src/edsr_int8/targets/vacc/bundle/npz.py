@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edsr_int8 import artifacts
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic
 
@@ -20,18 +21,12 @@ def write_npz(path: Path, key: str, array: NDArray[Any]) -> None:
 
 def read_npz(path: Path, key: str) -> NDArray[Any]:
     """The array `key`. InputError: the file is damaged, or has no such array of real numbers."""
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if key not in arrays:
-                raise InputError(f"{path}: holds {', '.join(arrays) or 'nothing'}, expected {key}")
-            array = arrays[key]
-            if array.dtype.kind not in "fiu":
-                raise InputError(f"{path}: {key} holds {array.dtype}, not real numbers; run vamp again")
-            return array
-    except InputError:
-        raise
-    except Exception as error:  # zipfile, zlib and numpy have exceptions of their own
-        raise InputError(f"{path}: not a whole .npz file; copy it again ({error})") from None
+    arrays = artifacts.read_npz(path, "vamp")
+    if key not in arrays:
+        raise InputError(f"{path}: holds {', '.join(arrays) or 'nothing'}, expected {key}")
+    if arrays[key].dtype.kind not in "fiu":
+        raise InputError(f"{path}: {key} holds {arrays[key].dtype}, not real numbers; run vamp again")
+    return arrays[key]
 
 
 def checksum(path: Path) -> str:

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
 import yaml
 
 from edsr_int8.data.images import read_rgb
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic_folder, link, write_json, write_text
+from edsr_int8.onnx_file import read_onnx
 from edsr_int8.progress import bar
 from edsr_int8.targets.vacc.bundle.config import (
     CALIBRATION,
@@ -58,7 +58,7 @@ def write_bundle(
         config = compile_config(model, images=len(pictures))
         write_text(folder / CONFIG, yaml.safe_dump(config, sort_keys=False))
         write_json(folder / PREPROCESSING, preprocessing(model))
-        graph = accelerator_graph(onnx.load(float_model).graph, model)
+        graph = accelerator_graph(read_onnx(float_model).graph, model)
         (folder / GRAPH).write_bytes(graph.SerializeToString(deterministic=True))
         write_text(folder / README, _readme(model, len(inputs)))
 
