@@ -5,10 +5,13 @@ unless asked for, so that metadata cannot make the two images of a pair differ.
 """
 
 import contextlib
+import io
+import os
 import struct
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import PIL.BmpImagePlugin
@@ -32,7 +35,17 @@ SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")  # of the
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")  # Pillow's names; the others lose exactness in RGB
 REMEDY = "save it as an 8-bit RGB PNG"
 COMPRESSION = 3  # of 0..9; on GoPro frames 4 % larger than Pillow's default 6, in a third of its time
-MOST_PIXELS = 2**30  # 3 GB decoded; Pillow's own limit, 179 million, is below a photograph enlarged 4 times
+# A photograph of 12 megapixels enlarged 4 times has 192 million. Decoding takes 7 bytes a pixel: Pillow's own
+# array (4) and ours (3).
+MOST_PIXELS = 200_000_000
+MOST_SIDE = 65_535  # pixels: JPEG's own limit
+STRIP_PIXELS = 2**22  # converted at once
+# Pixels of the formats whose decoders take more memory than Pillow's array, by what was measured at 2 GB.
+MOST_OF_FORMAT = {"WEBP": 100_000_000, "JPEG": 160_000_000, "MPO": 160_000_000}
+SHOWN = 200  # characters of what Pillow says
+CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG, by its type of colour
+# The seven passes of an interlaced PNG: first column, first row, distance of columns, of rows.
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
 
 def read_rgb(path: Path, *, upright: bool = False) -> Image:
@@ -46,11 +59,80 @@ def read_rgb(path: Path, *, upright: bool = False) -> Image:
         if image.format == "PNG":
             image.verify()  # the decoder itself skips checksums, and a missing end
     with _opened(path) as image:
-        if image.has_transparency_data and np.asarray(image.convert("RGBA"))[..., 3].min() < 255:
-            raise InputError(f"{path}: has transparent pixels; flatten it, then {REMEDY}")
+        image.load()
+        if image.format == "PNG" and _may_lack_rows(image) and not _has_all_rows(path):
+            raise InputError(f"{path}: lacks rows at its end; replace it by a whole image")
         if upright:
             PIL.ImageOps.exif_transpose(image, in_place=True)
-        return np.array(image.convert("RGB"))
+        return _rgb(path, image)
+
+
+def _rgb(path: Path, image: PIL.Image.Image) -> Image:
+    """uint8 HWC, converted strip by strip: a copy of the whole would take as much memory again."""
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    rows = max(1, STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        strip = image.crop((0, top, image.width, min(top + rows, image.height)))
+        if image.has_transparency_data and np.asarray(strip.convert("RGBA"))[..., 3].min() < 255:
+            raise InputError(f"{path}: has transparent pixels; flatten it, then {REMEDY}")
+        pixels[top : top + rows] = np.asarray(strip if strip.mode == "RGB" else strip.convert("RGB"))
+    return pixels
+
+
+def _may_lack_rows(image: PIL.Image.Image) -> bool:
+    """Pillow leaves black what is not in the file: the last rows, or any of an interlaced image."""
+    last = image.crop((0, image.height - 1, image.width, image.height))
+    return bool(image.info.get("interlace")) or not np.asarray(last).any()
+
+
+def _has_all_rows(path: Path) -> bool:
+    """Whether a PNG's compressed data gives as many bytes as its header says."""
+    engine, found, expected = zlib.decompressobj(), 0, 0
+    for kind, data in _png_chunks(path):
+        if kind == b"IHDR":
+            expected = _scanline_bytes(*struct.unpack(">IIBBBBB", data))
+        waiting = data if kind == b"IDAT" else b""
+        while waiting and found < expected:
+            found += len(engine.decompress(waiting, 2**20))
+            waiting = engine.unconsumed_tail
+    return found >= expected
+
+
+def _scanline_bytes(
+    width: int, height: int, depth: int, colour: int, compression: int, filtering: int, interlaced: int
+) -> int:
+    """Of all passes; each row has one more byte, which names its filter (PNG specification, section 7)."""
+    total = 0
+    for left, top, across, down in ADAM7 if interlaced else ((0, 0, 1, 1),):
+        columns, rows = (max(0, -(-(n - o) // d)) for n, o, d in ((width, left, across), (height, top, down)))
+        total += rows * (1 + -(-columns * depth * CHANNELS[colour] // 8)) if columns else 0
+    return total
+
+
+def _png_chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:
+    """Kind and data of each chunk of a file whose checksums are known to be right."""
+    with path.open("rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8:
+            length, kind = struct.unpack(">I4s", head)
+            yield kind, file.read(length)
+            file.seek(4, os.SEEK_CUR)
+
+
+def jpeg_settings(path: Path) -> dict[str, Any] | None:
+    """How a JPEG file is compressed, as keywords of Pillow's `save`; None for files of other formats."""
+    with _opened(path) as image:
+        if not isinstance(image, PIL.JpegImagePlugin.JpegImageFile):
+            return None
+        sampling = PIL.JpegImagePlugin.get_sampling(image)
+        return {"qtables": image.quantization, "subsampling": sampling}
+
+
+def jpeg_compressed(image: Image, settings: dict[str, Any]) -> Image:
+    """What is left of uint8 HWC RGB after compression with `settings` of another file."""
+    file = io.BytesIO()
+    PIL.Image.fromarray(image).save(file, "JPEG", **settings)
+    return np.array(PIL.Image.open(file).convert("RGB"))
 
 
 def image_shape(path: Path) -> tuple[int, int]:
@@ -78,8 +160,12 @@ def _opened(path: Path) -> Iterator[PIL.ImageFile.ImageFile]:
     """The image, opened and not decoded; whatever Pillow raises inside the block becomes an InputError."""
     try:
         with path.open("rb") as file, _identified(file) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise PIL.Image.DecompressionBombError
+            most = MOST_OF_FORMAT.get(image.format or "", MOST_PIXELS)
+            if image.width * image.height > most or max(image.size) > MOST_SIDE:
+                raise InputError(
+                    f"{path}: {image.width}x{image.height} has more than {most} pixels, or {MOST_SIDE} a "
+                    "side; cut it into smaller images"
+                )
             if unfit := _unfit(image):
                 raise InputError(f"{path}: {unfit}; {REMEDY}")
             yield image
@@ -87,12 +173,10 @@ def _opened(path: Path) -> Iterator[PIL.ImageFile.ImageFile]:
         raise
     except FileNotFoundError:
         raise InputError(f"{path}: no such image file") from None
-    except PIL.Image.DecompressionBombError:
-        raise InputError(f"{path}: has more than {MOST_PIXELS} pixels; cut it into smaller images") from None
     except PIL.UnidentifiedImageError:
         raise InputError(f"{path}: is no readable {', '.join(FORMATS)} image; {REMEDY}") from None
     except Exception as error:  # a damaged file leads Pillow's decoders to anything
-        reason = " ".join(str(error).split())
+        reason = " ".join(str(error).split())[:SHOWN]
         raise InputError(f"{path}: does not decode ({reason}); replace it by a whole image") from None
 
 

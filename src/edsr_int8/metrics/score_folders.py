@@ -1,16 +1,13 @@
 """Scores of images that any program made, under every protocol, and what makes such scores differ."""
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-import PIL.Image
-import PIL.JpegImagePlugin
 
-from edsr_int8.data.images import SUFFIXES, Image, read_rgb
+from edsr_int8.data.images import SUFFIXES, Image, jpeg_compressed, jpeg_settings, read_rgb
 from edsr_int8.data.pairs.matching import same_names
 from edsr_int8.data.pairs.patterns import composed, find_files
 from edsr_int8.errors import InputError
@@ -140,11 +137,5 @@ def _common_size(output: Path, reference: Path) -> tuple[Image, Image, list[str]
 
 def _compressed_like(path: Path, image: Image) -> Image | None:
     """`image` compressed with the quantization tables of the JPEG file at `path`; None for other files."""
-    with PIL.Image.open(path) as file:
-        if not isinstance(file, PIL.JpegImagePlugin.JpegImageFile):
-            return None
-        tables = file.quantization
-        sampling = PIL.JpegImagePlugin.get_sampling(file)
-    compressed = io.BytesIO()
-    PIL.Image.fromarray(image).save(compressed, "JPEG", qtables=tables, subsampling=sampling)
-    return np.array(PIL.Image.open(compressed).convert("RGB"))
+    settings = jpeg_settings(path)
+    return None if settings is None else jpeg_compressed(image, settings)

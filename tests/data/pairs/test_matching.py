@@ -167,3 +167,10 @@ def test_missing_folder_and_empty_folder_are_named(tmp_path: Path) -> None:
         find_pairs(tmp_path / "gone", hr="*.png", lr="", scale=2)
     with pytest.raises(InputError, match=rf"{tmp_path}: no file matches '\*\.png'"):
         find_pairs(tmp_path, hr="*.png", lr="", scale=2)
+
+
+@pytest.mark.parametrize(("name", "shown"), [("a\nb.png", r"a\\nb\.png"), ("a\udcff.png", r"a\\udcff\.png")])
+def test_names_that_would_break_a_table_are_refused(folder: Any, name: str, shown: str) -> None:
+    root = folder({name: (4, 4)})
+    with pytest.raises(InputError, match=rf"{shown}: a name with line ends, or that is no UTF-8; rename it"):
+        find_pairs(root, hr="*.png", lr="", scale=2)

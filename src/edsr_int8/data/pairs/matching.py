@@ -56,6 +56,8 @@ def _named(folder: Path, pattern: str) -> dict[Path, str]:
     paths = find_files(folder, pattern)
     if not paths:
         raise InputError(f"{folder}: no file matches {pattern!r}; correct the pattern, or path")
+    if odd := [path for path in paths if not str(path.relative_to(folder)).isprintable()]:
+        raise InputError(f"{odd[0]}: a name with line ends, or that is no UTF-8; rename it")
     return {
         path: composed("/".join([*open_folders(path.relative_to(folder), pattern), path.stem]))
         for path in paths
