@@ -18,6 +18,7 @@ class Served:
     )  # each of the first answers is this error; 0: none at all
     says_length: bool = True
     range_start: int | None = None  # where every answer to a Range begins, whatever is asked
+    raw: bytes | None = None  # the whole answer, head and all, in place of everything else
 
 
 class Server(ThreadingHTTPServer):
@@ -41,6 +42,9 @@ class Handler(BaseHTTPRequestHandler):
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         if file is None:
             self.answer(404)
+        elif file.raw is not None:
+            self.server.log.append((self.path, 0, ""))
+            self.wfile.write(file.raw)
         elif file.statuses:
             self.answer(file.statuses.pop(0))
         elif not asked or not file.ranges:

@@ -1,14 +1,17 @@
 """Downloads against a server that fails; the outside authority is the hash of what it serves."""
 
 import errno
+import gzip
 import hashlib
 import io
+import itertools
 import os
 import random
 import re
 import signal
 import subprocess
 import sys
+import threading
 import types
 from pathlib import Path
 
@@ -16,6 +19,7 @@ import pytest
 from http_server import Served, serving
 
 from edsr_int8.data.download import transfer as module
+from edsr_int8.data.download.pace import Pace
 from edsr_int8.data.download.transfer import download
 from edsr_int8.errors import InputError
 
@@ -295,10 +299,11 @@ def test_a_disk_full_midway_keeps_the_part(here: Here, monkeypatch: pytest.Monke
     with serving({"a.zip": Served(BODY)}) as server:
         with monkeypatch.context() as patch:
             patch.setattr(module, "byte_bar", Full)
-            with pytest.raises(InputError, match="the disk is full after 65536 bytes; free some space"):
+            with pytest.raises(InputError, match=r"the disk is full after \d+ bytes; free some space"):
                 here.fetch(server.url("a.zip"))
+        kept = here.partial.stat().st_size
         here.fetch(server.url("a.zip"))
-        assert server.log[-1] == ("/a.zip", 206, "bytes=65536-")
+        assert kept and server.log[-1] == ("/a.zip", 206, f"bytes={kept}-")
     assert here.destination.read_bytes() == BODY
 
 
@@ -356,3 +361,103 @@ def test_a_terminal_sees_rate_and_remaining_time(here: Here, monkeypatch: pytest
 def test_an_empty_hash_accepts_nothing(here: Here) -> None:
     with pytest.raises(ValueError, match="8 to 64"):
         here.fetch("http://127.0.0.1:1/a.zip", sha256="")
+
+
+def answer(body: bytes, *head: str, status: str = "200 OK") -> Served:
+    """A whole answer, word by word."""
+    return Served(b"", raw="\r\n".join([f"HTTP/1.1 {status}", *head, "", ""]).encode("latin-1") + body)
+
+
+def refusal(here: Here, *files: Served, expected_bytes: int = 0) -> str:
+    """What a download says that fails: one line, and no file."""
+    served = {f"{number}.zip": file for number, file in enumerate(files)}
+    with serving(served) as server, pytest.raises(InputError) as caught:
+        here.fetch(*(server.url(name) for name in served), expected_bytes=expected_bytes)
+    assert not here.destination.exists()
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 2000
+    return str(caught.value)
+
+
+def test_more_bytes_than_the_row_states_are_not_kept(here: Here) -> None:
+    text = refusal(here, Served(BODY + b"?" * 200_000, says_length=False), expected_bytes=len(BODY))
+    assert f"gives more than {len(BODY)} bytes" in text
+    assert here.partial.stat().st_size == 0
+
+
+def test_without_any_length_there_is_a_limit(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_UNKNOWN_BYTES", 500_000)
+    text = refusal(here, Served(BODY, says_length=False))
+    assert "gives more than 500000 bytes" in text and "state bytes in the row" in text
+
+
+def test_without_any_length_the_disk_is_not_filled(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda _: types.SimpleNamespace(free=2**28))
+    assert "do not fit on the disk" in refusal(here, Served(BODY, says_length=False))
+
+
+def test_what_is_compressed_unasked_is_refused(here: Here) -> None:
+    body = gzip.compress(bytes(10_000_000))
+    for encoding in ("gzip", "br", "identity, gzip"):
+        head = (f"Content-Encoding: {encoding}", f"Content-Length: {len(body)}")
+        assert "which nobody asked for" in refusal(here, answer(body, *head))
+
+
+def test_bytes_that_trickle_are_not_waited_for(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock of this test runs a minute for each piece: the line is far below the slowest rate."""
+    times = (60.0 * n for n in itertools.count())
+    monkeypatch.setattr(module, "Pace", lambda: Pace(lambda: next(times)))
+    assert "gives less than 1000 bytes a second" in refusal(here, Served(BODY[:50], says_length=False))
+
+
+def test_a_line_that_always_breaks_and_hardly_moves_is_given_up(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = (20.0 * n for n in itertools.count())
+    monkeypatch.setattr(module, "Pace", lambda: Pace(lambda: next(times)))
+    assert "gives less than 1000 bytes a second" in refusal(here, Served(BODY, cuts=[1] * 99))
+
+
+def test_a_head_that_never_ends_is_not_waited_for(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module.sources, "HEAD_S", 0.05)
+    monkeypatch.setattr(module.sources, "_asked", lambda *_: threading.Event().wait(5))
+    assert "no whole answer in time" in refusal(here, Served(BODY))
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["http://[::1", "http://", "http://a..b/", "http://:99999/", "file:///etc/passwd", "ftp://x/", "http://\xff",
+     "https://" + "a" * 300 + "/", "http://127.0.0.1:1/", "//", "gopher:", "http://xn--/", "http://%00/"],
+)  # fmt: skip
+def test_redirects_to_nowhere_end_in_one_line(here: Here, place: str) -> None:
+    refusal(here, answer(b"", f"Location: {place}", "Content-Length: 0", status="302 Found"))
+
+
+def test_redirects_in_a_circle_and_endless_bodies_of_them_end(here: Here) -> None:
+    text = refusal(here, answer(bytes(3_000_000), "Location: /0.zip", status="301 Moved"))
+    assert "leads on more than 5 times" in text
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"", b"\0" * 99, b"HTTP/1.1\r\n\r\n", b"HTTP/9.9 abc OK\r\n\r\n", b"HTTP/1.1 99999 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nab", b"HTTP/1.1 200 " + b"x" * 70_000,
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 400 + b"\r\n\r\n" + BODY[:9],
+        b"HTTP/1.1 200 OK\r\nContent-Length: \xb2\r\n\r\nab",
+        b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"f" * 300 + b"\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\nabc\r\n0\r\n\r\n",
+        b"HTTP/1.1 206 Partial\r\nContent-Range: bytes " + b"9" * 400 + b"-1/*\r\n\r\n",
+        b"HTTP/1.1 404 \x1b[2J\x07gone\r\n\r\n", b"HTTP/1.1 503 " + b"busy " * 9000 + b"\r\n\r\n",
+    ],
+)  # fmt: skip
+def test_malformed_answers_end_in_one_line(here: Here, raw: bytes) -> None:
+    refusal(here, Served(b"", raw=raw))
+
+
+def test_devices_and_pipes_are_no_files(here: Here, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.zip")
+    for path in ("/dev/zero", tmp_path / "pipe.zip", tmp_path):
+        with pytest.raises(InputError, match="is no plain file"):
+            here.fetch(f"file://{path}")

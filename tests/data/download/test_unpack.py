@@ -171,3 +171,83 @@ def test_a_web_page_is_no_archive(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 def test_a_file_where_a_folder_must_be(tmp_path: Path, kind: str) -> None:
     assert "'a/b.png': File exists" in refused(make(tmp_path, kind, {"a": b"1", "a/b.png": b"2"}), kind)
+
+
+def pax_tar(path: Path, header: bytes) -> Path:
+    """A file whose extended header (pax) is `header`."""
+    extended = tarfile.TarInfo("pax")
+    extended.type, extended.size = tarfile.XHDTYPE, len(header)
+    with tarfile.open(path, "w") as archive:
+        archive.addfile(extended, io.BytesIO(header))
+        archive.addfile(tarfile.TarInfo("a.png"))
+    return path
+
+
+def record(key: str, value: str) -> bytes:
+    """Of a pax header: its own length, a key, a value."""
+    length = next(n for n in range(200) if len(f"{n} {key}={value}\n") == n)
+    return f"{length} {key}={value}\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (record("path", "a\x00b.png"), "is no plain text"),
+        (record("path", "a\nb.png"), "is no plain text"),
+        (record("path", ""), "no name"),
+        (record("path", "d/" * 40 + "a.png"), "more than 32 folders deep"),
+        (record("size", "-512"), ""),
+        (record("size", "9" * 40), ""),
+        (b"99999999999 path=a\n", ""),
+    ],
+)
+def test_a_hostile_pax_header_is_refused(tmp_path: Path, header: bytes, reason: str) -> None:
+    assert reason in refused(pax_tar(tmp_path / "images.tar", header), "tar")
+
+
+def test_thousands_of_long_links_are_refused(tmp_path: Path) -> None:
+    """tarfile follows each of them to the next, one call inside the other."""
+    link = tarfile.TarInfo("././@LongLink")
+    link.type, link.size = tarfile.GNUTYPE_LONGLINK, 4
+    with tarfile.open(tmp_path / "images.tar", "w") as archive:
+        for _ in range(5000):
+            archive.addfile(link, io.BytesIO(b"abc\0"))
+    assert "images.tar: " in refused(tmp_path / "images.tar", "tar")
+
+
+def test_a_long_name_of_many_megabytes_is_refused_unread(tmp_path: Path) -> None:
+    name = tarfile.TarInfo("././@LongLink")
+    name.type, name.size = tarfile.GNUTYPE_LONGNAME, 2**30
+    (tmp_path / "images.tar").write_bytes(name.tobuf(tarfile.GNU_FORMAT) + bytes(4096))
+    assert "has a header of" in refused(tmp_path / "images.tar", "tar")
+
+
+def test_a_tar_file_with_holes_is_refused(tmp_path: Path) -> None:
+    member = tarfile.TarInfo("a.png")
+    member.type = tarfile.GNUTYPE_SPARSE
+    with tarfile.open(tmp_path / "images.tar", "w") as archive:
+        archive.addfile(member)
+    assert "has holes" in refused(tmp_path / "images.tar", "tar")
+
+
+def test_an_entry_without_a_name_is_refused(tmp_path: Path) -> None:
+    assert "an entry has no name" in refused(make_zip(tmp_path / "images.zip", {"": b"1"}), "zip")
+
+
+def test_zip_entries_compressed_by_lzma_are_refused(tmp_path: Path) -> None:
+    """They ask for any memory, and the standard library gives it."""
+    with zipfile.ZipFile(tmp_path / "images.zip", "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.png", b"1")
+    assert "zip it again, by deflate" in refused(tmp_path / "images.zip", "zip")
+
+
+def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_ENTRIES", 5)
+    assert "holds more than 5 files" in refused(make(tmp_path, "zip"), "zip")
+
+
+@pytest.mark.parametrize("name", ["empty_name.zip", "nul_pax_path.tar"])
+def test_hostile_archives_are_refused(name: str, shared: Path, tmp_path: Path) -> None:
+    archive = tmp_path / name
+    archive.write_bytes((shared / "cases" / "hostile" / name).read_bytes())
+    refused(archive, name[-3:])

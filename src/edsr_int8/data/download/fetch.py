@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edsr_int8.data.download.row import DownloadRow
-from edsr_int8.data.download.sources import file_name
 from edsr_int8.data.download.transfer import download
 from edsr_int8.data.download.unpack import unpack
+from edsr_int8.data.download.urls import file_name
 from edsr_int8.errors import InputError
 
 

@@ -14,11 +14,16 @@ from pathlib import Path
 from urllib.parse import quote
 
 from edsr_int8.data.download import sources
+from edsr_int8.data.download.pace import SLOWEST, Pace
 from edsr_int8.data.download.sources import SourceError, TransientError
+from edsr_int8.data.download.urls import scheme
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic
 from edsr_int8.progress import byte_bar
 
+MOST_UNKNOWN_BYTES = 2**32  # of a file whose length neither its row nor the server says
+LEFT_FREE_BYTES = 2**28  # that such a file leaves on the disk
+TOO_SLOW = f"gives less than {SLOWEST} bytes a second"
 TRIES = 4  # in a row at one source, without one new byte
 FIRST_PAUSE_S = 1.0  # doubled after each further try
 
@@ -39,7 +44,8 @@ def download(
     each of `urls` (http, https, file, or `drive:ID/NAME` for Google Drive). Bytes gather in `partial`, which
     survives a kill and is continued from any source, since the hash of the whole file decides. A file at
     `destination` or `partial` that has the hash already is not fetched again. With `expected_bytes` (0:
-    unknown) a file of another length is refused before it is fetched.
+    unknown) a file of another length is refused before it is fetched. No source may give more bytes than
+    are expected or than it says itself, or be slower than `pace` allows.
 
     Raises InputError: no source gave the file (each with its reason), or the disk is full (`partial` stays).
     """
@@ -91,12 +97,14 @@ def _complete(
 def _append_patiently(url: str, partial: Path, expected_bytes: int, sleep: Callable[[float], None]) -> str:
     """Fetch what `partial` lacks, with pauses between tries; returns the hash of the whole."""
     partial.parent.mkdir(parents=True, exist_ok=True)
-    failures, most = 0, _length(partial)
+    failures, most, pace = 0, _length(partial), Pace()
     while True:
         try:
-            _append(url, partial, expected_bytes)
+            _append(url, partial, expected_bytes, pace)
             return _digest(partial)
         except TransientError:
+            if pace.too_slow(0):
+                raise SourceError(TOO_SLOW) from None
             failures = 1 if _length(partial) > most else failures + 1
             most = max(most, _length(partial))
             if failures == TRIES:
@@ -111,8 +119,8 @@ def _append_patiently(url: str, partial: Path, expected_bytes: int, sleep: Calla
             ) from None
 
 
-def _append(url: str, partial: Path, expected_bytes: int) -> None:
-    if sources.scheme(url) == "drive":
+def _append(url: str, partial: Path, expected_bytes: int, pace: Pace) -> None:
+    if scheme(url) == "drive":
         _check_disk(partial, expected_bytes - _length(partial))
         return sources.from_drive(url, partial)
     with sources.opened(url, _length(partial)) as stream:
@@ -120,17 +128,32 @@ def _append(url: str, partial: Path, expected_bytes: int) -> None:
         if expected_bytes and total != expected_bytes:
             raise SourceError(f"has {total} bytes, expected {expected_bytes}")
         _check_disk(partial, total - _length(partial))
-        with (
-            partial.open("ab") as file,
-            byte_bar(f"fetch {partial.name}", total=total or None, done=stream.start) as shown,
-        ):
-            file.truncate(stream.start)
-            for chunk in stream.chunks:
-                file.write(chunk)
-                shown.update(len(chunk))
+        _write(stream, partial, total, pace)
     if stream.total and _length(partial) < stream.total:
         raise TransientError(f"ended after {_length(partial)} of {stream.total} bytes")
     return None
+
+
+def _write(stream: sources.Stream, partial: Path, total: int, pace: Pace) -> None:
+    """Append the chunks of `stream`, `total` bytes in all; 0: unknown, then MOST_UNKNOWN_BYTES at most."""
+    done, most = stream.start, total or MOST_UNKNOWN_BYTES
+    with (
+        partial.open("ab") as file,
+        byte_bar(f"fetch {partial.name}", total=total or None, done=stream.start) as shown,
+    ):
+        file.truncate(stream.start)
+        for chunk in stream.chunks:
+            done += len(chunk)
+            if done > most:
+                file.truncate(0)  # it is not the file
+                why = "" if total else ", and neither it nor the row says how many; state bytes in the row"
+                raise SourceError(f"gives more than {most} bytes{why}")
+            if pace.too_slow(len(chunk)):
+                raise SourceError(TOO_SLOW)
+            if not total:
+                _check_disk(partial, len(chunk) + LEFT_FREE_BYTES)
+            file.write(chunk)
+            shown.update(len(chunk))
 
 
 def _check_disk(partial: Path, needed_bytes: int) -> None:
