@@ -16,6 +16,7 @@ from edsr_int8.targets.row import Runtime, TargetRow, check_row
 MODULES: dict[Runtime, str] = {
     "integer": "integer.target",
     "litert": "litert.target",
+    "qnn": "qnn.target",
     "onnxruntime": "runtimes.onnxruntime",
     "openvino": "runtimes.openvino",
     "tensorrt": "runtimes.onnxruntime",  # one of its execution providers
@@ -37,6 +38,7 @@ class Capabilities:
     # Why it runs no builds of other types, by type; it is simply not made for those that are not there.
     why_not: Mapping[str, str] = field(default_factory=dict)
     timed_runs: int = 5  # over which `time` takes the median
+    seconds_per_gmac: float | None = None  # of a simulator, whose speed is not the device's; None: it is none
 
 
 class Unavailable(Exception):

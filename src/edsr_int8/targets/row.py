@@ -8,7 +8,7 @@ from annotated_types import Ge, Interval
 from edsr_int8.errors import InputError
 
 MOST_THREADS = 1024  # runtimes accept many more, then crash
-Runtime = Literal["onnxruntime", "openvino", "integer", "torch", "tensorrt", "vacc", "litert"]
+Runtime = Literal["onnxruntime", "openvino", "integer", "torch", "tensorrt", "vacc", "litert", "qnn"]
 Rounding = Literal["", "fixed_point", "fused", "fixed_point+fused", "tflite"]
 Pixels = Annotated[int, Ge(1)]
 PROCESS = ("threads", "memory_budget_mb")
@@ -20,6 +20,7 @@ KEYS: dict[Runtime, tuple[str, ...]] = {  # which keys each runtime reads
     "tensorrt": ("provider", *PROCESS),
     "vacc": ("outputs",),
     "litert": ("provider", "tile", *PROCESS),
+    "qnn": ("provider", "tile"),
 }
 
 

@@ -1,10 +1,13 @@
 """All images of a model's data sets, through one build on one target."""
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+
+import onnx
 
 from edsr_int8.data.images import Image, image_shape, read_rgb, write_png
 from edsr_int8.errors import InputError
@@ -12,6 +15,8 @@ from edsr_int8.files import atomic_folder, write_json
 from edsr_int8.progress import bar
 from edsr_int8.targets.base import Compiles, Target, Unavailable
 from edsr_int8.targets.execution.upscale import BYTES_PER_IMAGE_PIXEL, Upscaler, open_build
+from edsr_int8.targets.placement import conv_macs
+from edsr_int8.tiling import tiles
 
 DEVICE = "device"  # the folder of what goes onto the device
 
@@ -73,6 +78,7 @@ def _jobs(dataset: str, folder: Path) -> list[Job]:
 def _run(upscale: Upscaler, jobs: Sequence[Job], folder: Path) -> None:
     """While one image is computed, the next is decoded and the previous one encoded."""
     with ThreadPoolExecutor(max_workers=2) as pool:
+        _say_how_long(upscale, jobs)
         images = _ahead(pool, read_rgb, [job.source for job in jobs])
         writing: Future[None] | None = None
         for i, job in enumerate(bar(jobs, upscale.build.path.parent.name, unit="image")):
@@ -87,6 +93,22 @@ def _run(upscale: Upscaler, jobs: Sequence[Job], folder: Path) -> None:
             writing = pool.submit(write_png, folder / job.name, output)
         if writing:
             writing.result()
+
+
+def _say_how_long(upscale: Upscaler, jobs: Sequence[Job]) -> None:
+    """On a simulator, where a tile takes long."""
+    rate = upscale.target.capabilities.seconds_per_gmac
+    if rate is None or upscale.shape is None:
+        return
+    radius, (height, width) = upscale.build.whole.radius, upscale.shape
+    try:
+        count = sum(len(tiles(*image_shape(job.source), height, width, radius)) for job in jobs)
+    except InputError:  # an image is smaller than the tile: running it says which
+        return
+    macs = sum(conv_macs(onnx.load(upscale.build.path).graph).values()) * height * width
+    minutes = count * rate * macs / 1e9 / 60
+    runtime = upscale.target.row.runtime
+    print(f"{runtime}: simulates {count} tiles, about {max(minutes, 1):.0f} min", file=sys.stderr)
 
 
 def _ahead(pool: Executor, read: Callable[[Path], Image], paths: Sequence[Path]) -> Iterator[Image]:

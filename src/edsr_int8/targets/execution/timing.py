@@ -21,6 +21,8 @@ from edsr_int8.targets.figures import Placement, Timing
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.targets.torch_threads import set_torch_threads
 
+SIMULATED = "it is simulated here; its speed and memory are not the device's"
+
 
 def measure(
     target: Target, model: Path, *, height: int, width: int, runs: int = 0, warmup: int = 1
@@ -57,6 +59,8 @@ def _measure(timing: Timing, row: TargetRow, model: Path, runs: int, warmup: int
     target = open_target(row)
     target.probe()  # loads the runtime's libraries
     shape = (timing.height, timing.width)
+    if target.capabilities.seconds_per_gmac:
+        return replace(timing, status=f"unavailable: {SIMULATED}", placement=_placement(target, model, shape))
     start = time.perf_counter()
     upscale = open_build(target, model, shape=None if target.capabilities.dynamic_shape else shape)
     load_s = time.perf_counter() - start
