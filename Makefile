@@ -35,5 +35,5 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/installed-for-tests: $(VENV)/installed
-	pip install --quiet --constraint constraints.txt --editable '.[dev,openvino,litert,vela]'
+	pip install --quiet --constraint constraints.txt --editable '.[dev,openvino,litert,vela,qnn]'
 	touch $@

@@ -1,5 +1,6 @@
 """Qualcomm's own simulator of the HTP, on a small graph of every operation that EDSR has."""
 
+import json
 import platform
 from pathlib import Path
 
@@ -10,7 +11,6 @@ from tiny_qdq import write_edsr
 
 from edsr_int8.data.images import write_png
 from edsr_int8.errors import InputError
-from edsr_int8.files import read_json
 from edsr_int8.machine import X86_64
 from edsr_int8.targets.base import Unavailable, open_target
 from edsr_int8.targets.execution.infer import infer
@@ -52,7 +52,7 @@ def test_it_says_how_long_and_leaves_what_goes_onto_the_device_the_same_every_ti
     target = open_target(TargetRow("qnn", tile=TILE))
     write_png(tmp_path / "set/lr/a.png", photograph(30, 24))
     infer(target, model, {"set": tmp_path / "set"}, tmp_path / "out")
-    assert read_json(tmp_path / "out/status.json") == {"status": "ok"}
+    assert json.loads((tmp_path / "out/status.json").read_text()) == {"status": "ok"}
     assert "qnn: simulates 2 tiles, about 1 min" in capsys.readouterr().err
     target.compile(model, tmp_path / "again")
     first, second = (
