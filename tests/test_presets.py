@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edsr_int8.data.download.sources import file_name
+from edsr_int8.data.download.urls import file_name
 from edsr_int8.models.description import scales
 from edsr_int8.pipeline import layout, params
 
