@@ -2,6 +2,7 @@
 
 from edsr_int8.artifacts import read_json
 from edsr_int8.checkpoints.facts import read_facts
+from edsr_int8.metrics.colours import colour_shifts, write_pictures
 from edsr_int8.metrics.fid.requested import RequestedFid, requested_fid
 from edsr_int8.metrics.score_build import build_facts, fp32_outputs, score_build
 from edsr_int8.metrics.scores import BuildScores, Score, Unscored, read_status, write_scores
@@ -20,6 +21,7 @@ def evaluate(params: Params, model: str, precision: str, target: str) -> None:
         fp32 = fp32_outputs(own_target, layout.outputs(model, REFERENCE_PRECISION, REFERENCE_TARGET))
     status = read_status(outputs)
     datasets: dict[str, dict[str, Score | Unscored]] = {}
+    shifts: tuple[float, ...] = ()
     if status == "ok":
         datasets = score_build(
             layout.images(model),
@@ -31,13 +33,16 @@ def evaluate(params: Params, model: str, precision: str, target: str) -> None:
             scale=wanted.scale,
             fid=requested_fid(read_json(layout.fid_probe(), RequestedFid | None, "probe")),
         )
+        shifts = colour_shifts(outputs, fp32, wanted.scale) if fp32 else ()
+        if shifts:
+            write_pictures(shifts, out)
     facts = build_facts(
         read_facts(layout.checkpoint(model)),
         layout.onnx(model, precision),
         wanted.fixed_shape or NATIVE_SHAPE,
     )
     ranges = read_json(layout.ranges(model, precision), dict[str, dict[str, int | float]], "quantize")
-    write_scores(out / "scores.json", BuildScores(status, facts, ranges, datasets))
+    write_scores(out / "scores.json", BuildScores(status, facts, ranges, datasets, shifts))
 
 
 if __name__ == "__main__":

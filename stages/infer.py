@@ -3,6 +3,7 @@
 from functools import partial
 
 from edsr_int8.checkpoints.facts import read_facts
+from edsr_int8.metrics.colours import DATASET, KIND
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.open_target import open_row
 from edsr_int8.pipeline.rows import Params, row
@@ -27,6 +28,7 @@ def infer(params: Params, model: str, precision: str, target: str) -> None:
         with_status(partial(opened.run, job), out)
         return
     folders = [images / kind / name for kind in ("evaluation", "card") for name in names]
+    folders += [images / KIND / DATASET]
     datasets = {str(folder.relative_to(images)): folder for folder in folders if folder.is_dir()}
     infer_images(opened, build, datasets, out)
 

@@ -28,7 +28,8 @@ def build_scores() -> BuildScores:
     )  # fmt: skip
     facts = BuildFacts(1000, 1.5, 3.3, 4096, 0.25, 0.125)
     ranges = {"head": {"low": -1.0, "high": 2.0, "scale": 0.0118, "zero_point": 85.0}}
-    return BuildScores("ok", facts, ranges, {"set": {"official": score, "card": Unscored("no card images")}})
+    datasets = {"set": {"official": score, "card": Unscored("no card images")}}
+    return BuildScores("ok", facts, ranges, datasets, colour_shifts=(0.0, 1.25))
 
 
 def test_scores_read_back_as_they_were_written(tmp_path: Path) -> None:

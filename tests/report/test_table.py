@@ -148,3 +148,10 @@ def test_a_target_without_images_for_a_protocol_says_so_in_that_row_alone(result
     rows = quality(with_model(one, protocols=("official", "card"), shape=(8, 8)))
     assert [row.status for row in rows] == ["unavailable: the target gives no evaluation images", "ok"]
     assert [row.psnr_db for row in rows] == [None, 34.0]
+
+
+def test_the_worst_colour_is_the_field_that_shifts_most(results: Results) -> None:
+    scores = replace(results.builds[INT8].scores, colour_shifts=(0.25, 1.5, 0.0))
+    rows = by_build(with_build(results, INT8, scores=scores))
+    assert rows[INT8].worst_colour_shift == 1.5
+    assert rows[FP32].worst_colour_shift is None

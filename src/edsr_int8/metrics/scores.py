@@ -64,6 +64,8 @@ class BuildScores:
     facts: BuildFacts
     ranges: Mapping[str, Mapping[str, float]]  # ranges.json: tensor -> low, high, scale, zero_point
     datasets: Mapping[str, Mapping[str, Score | Unscored]]  # data set -> protocol; empty unless ok
+    # Of each field of the colour chart, how far it is from fp32, grey levels; empty where nothing compares
+    colour_shifts: tuple[float, ...] = ()
 
 
 def write_scores(path: Path, scores: BuildScores) -> None:

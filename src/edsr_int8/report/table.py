@@ -45,6 +45,7 @@ class QualityRow:
     warning: str
     worst_drop_db: Decibels
     worst_image: str | None
+    worst_colour_shift: Annotated[float | None, ".2f"]
     high_precision_mac_share: Annotated[float, ".4f"]
     high_precision_byte_share: Annotated[float, ".4f"]
     integer_equal_share: Annotated[float | None, ".6f"]
@@ -111,6 +112,7 @@ def _quality_row(results: Results, key: BuildKey, dataset: str, protocol: str) -
         warning="; ".join(warnings(results, key, dataset, protocol)),
         worst_drop_db=None if worst is None else drops[worst],
         worst_image=worst,
+        worst_colour_shift=max(build.scores.colour_shifts, default=None),
         high_precision_mac_share=facts.high_precision_mac_share,
         high_precision_byte_share=facts.high_precision_byte_share,
         integer_equal_share=conformance and conformance.equal_share,

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pytest
 from tiny_results import FP32, FP32_OPENVINO, INT8, explained, score, unavailable, with_build, with_model
 
+from edsr_int8.metrics.colours import write_pictures
 from edsr_int8.metrics.fid.frechet import Fid
 from edsr_int8.report.page.render import fixed, render
 from edsr_int8.report.table import quality
@@ -181,3 +182,14 @@ def test_ranges_of_rewritten_tensors_are_not_drawn(results):
 
 def test_what_no_row_needs_is_not_on_the_page(html):
     assert "Where the loss comes from" not in html and 'id="causes"' not in html
+
+
+def test_colours_are_there_with_the_worst_shift_of_each_precision(results, html):
+    assert "Colours" not in Reader(html).text
+    shifts = (0.0,) * 27 + (9.52,)
+    write_pictures(shifts, results.builds[INT8].crops)
+    scores = replace(results.builds[INT8].scores, colour_shifts=shifts)
+    page = render(with_build(results, INT8, scores=scores))
+    assert "int8: worst 9.52 levels" in Reader(page).text and "the chart" in Reader(page).text
+    shown = base64.b64encode((results.builds[INT8].crops / "chart.shifts.png").read_bytes()).decode()
+    assert f"base64,{shown}" in page

@@ -9,6 +9,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from edsr_int8.metrics.colours import COLOURS, SHIFTS
 from edsr_int8.metrics.protocols import PROTOCOLS
 from edsr_int8.pipeline.rows import REFERENCE_PRECISION
 from edsr_int8.report import plots
@@ -56,6 +57,7 @@ def render(results: Results) -> str:
             for dataset in model.evaluation
             if (views := _views(results, name, dataset))
         ],
+        colours={name: views for name in results.models if (views := _colours(results, name))},
     )
 
 
@@ -149,6 +151,17 @@ def _views(results: Results, model: str, dataset: str) -> list[dict[str, Any]]:
         ("reference", common / f"{dataset}.reference.png"),
     ]
     return [{"label": label, **_picture(path)} for label, path in files if path.is_file()]
+
+
+def _colours(results: Results, model: str) -> list[dict[str, Any]]:
+    """The colour chart, and how far each precision shifts it; of the first target that ran it."""
+    found: dict[str, dict[str, Any]] = {}
+    for key, build in results.builds.items():
+        if key.model == model and (build.crops / SHIFTS).is_file():
+            found.setdefault(REFERENCE_PRECISION, {"worst": None, **_picture(build.crops / COLOURS)})
+            worst = max(build.scores.colour_shifts, default=None)
+            found.setdefault(key.precision, {"worst": worst, **_picture(build.crops / SHIFTS)})
+    return [{"label": label, **picture} for label, picture in found.items()]
 
 
 def _picture(path: Path) -> dict[str, Any]:
