@@ -48,19 +48,19 @@ CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG, by its type of colour
 ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 
 
-def read_rgb(path: Path, *, upright: bool = False) -> Image:
+def read_rgb(path: Path, *, upright: bool = False, data: bytes | None = None) -> Image:
     """Decode one image file to uint8 HWC RGB, greyscale as three equal channels.
 
-    `upright` turns the image as its orientation tag says. InputError: the file is missing, damaged or cut
-    short, has more than MOST_PIXELS, or holds what 8-bit RGB cannot: 16-bit or float samples, CMYK,
+    `upright` turns the image as its orientation tag says. `data`: the file's bytes, where they were read
+    already; `path` is then what errors call it. InputError: the file is missing, damaged or cut short, has more than MOST_PIXELS, or holds what 8-bit RGB cannot: 16-bit or float samples, CMYK,
     transparency, more than one picture.
     """
-    with _opened(path) as image:
+    with _opened(path, data) as image:
         if image.format == "PNG":
             image.verify()  # the decoder itself skips checksums, and a missing end
-    with _opened(path) as image:
+    with _opened(path, data) as image:
         image.load()
-        if image.format == "PNG" and _may_lack_rows(image) and not _has_all_rows(path):
+        if image.format == "PNG" and _may_lack_rows(image) and not _has_all_rows(path, data):
             raise InputError(f"{path}: lacks rows at its end; replace it by a whole image")
         if upright:
             PIL.ImageOps.exif_transpose(image, in_place=True)
@@ -85,10 +85,10 @@ def _may_lack_rows(image: PIL.Image.Image) -> bool:
     return bool(image.info.get("interlace")) or not np.asarray(last).any()
 
 
-def _has_all_rows(path: Path) -> bool:
+def _has_all_rows(path: Path, given: bytes | None) -> bool:
     """Whether a PNG's compressed data gives as many bytes as its header says."""
     engine, found, expected = zlib.decompressobj(), 0, 0
-    for kind, data in _png_chunks(path):
+    for kind, data in _png_chunks(path, given):
         if kind == b"IHDR":
             expected = _scanline_bytes(*struct.unpack(">IIBBBBB", data))
         waiting = data if kind == b"IDAT" else b""
@@ -109,9 +109,9 @@ def _scanline_bytes(
     return total
 
 
-def _png_chunks(path: Path) -> Iterator[tuple[bytes, bytes]]:
+def _png_chunks(path: Path, given: bytes | None) -> Iterator[tuple[bytes, bytes]]:
     """Kind and data of each chunk of a file whose checksums are known to be right."""
-    with path.open("rb") as file:
+    with _file(path, given) as file:
         file.seek(8)
         while len(head := file.read(8)) == 8:
             length, kind = struct.unpack(">I4s", head)
@@ -149,17 +149,29 @@ def is_rgb_png(path: Path) -> bool:
 
 def write_png(path: Path, image: Image) -> None:
     """Write uint8 HWC RGB whole or not at all; equal images give equal bytes. ValueError for other arrays."""
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f"{path}: expected uint8 HWC RGB, found {image.dtype} of shape {image.shape}")
+    data = encode_png(image)
     with atomic(path) as temporary:
-        PIL.Image.fromarray(image).save(temporary, "PNG", compress_level=COMPRESSION)
+        temporary.write_bytes(data)
+
+
+def encode_png(image: Image) -> bytes:
+    """uint8 HWC RGB as the bytes of a PNG file, the same for equal images. ValueError for other arrays."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"expected uint8 HWC RGB, found {image.dtype} of shape {image.shape}")
+    file = io.BytesIO()
+    PIL.Image.fromarray(image).save(file, "PNG", compress_level=COMPRESSION)
+    return file.getvalue()
+
+
+def _file(path: Path, data: bytes | None) -> IO[bytes]:
+    return path.open("rb") if data is None else io.BytesIO(data)
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[PIL.ImageFile.ImageFile]:
+def _opened(path: Path, data: bytes | None = None) -> Iterator[PIL.ImageFile.ImageFile]:
     """The image, opened and not decoded; whatever Pillow raises inside the block becomes an InputError."""
     try:
-        with path.open("rb") as file, _identified(file) as image:
+        with _file(path, data) as file, _identified(file) as image:
             most = MOST_OF_FORMAT.get(image.format or "", MOST_PIXELS)
             if image.width * image.height > most or max(image.size) > MOST_SIDE:
                 raise InputError(
