@@ -12,6 +12,7 @@ from dataclasses import asdict
 from edsr_int8.files import write_json
 from edsr_int8.metrics.conformance import compare
 from edsr_int8.pipeline import layout
+from edsr_int8.pipeline.executor import executor
 from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
 from edsr_int8.targets.row import TargetRow
@@ -24,7 +25,8 @@ def compare_targets(params: Params, model: str, precision: str) -> None:
         exact = layout.outputs(model, precision, reference)
         for name in params.targets:
             if name != reference:
-                conformance = compare(layout.outputs(model, precision, name), exact)
+                outputs = layout.outputs(model, precision, name)
+                conformance = compare(outputs, exact, executor=executor())
                 found[name] = {dataset: asdict(figures) for dataset, figures in conformance.items()}
     write_json(layout.comparison(model, precision), found)
 

@@ -1,10 +1,11 @@
 """A build on a target -> build/<model>/<precision>/<target>: its output for every evaluation image."""
 
-from functools import partial
+import functools
 
 from edsr_int8.checkpoints.facts import read_facts
 from edsr_int8.metrics.colours import DATASET, KIND
 from edsr_int8.pipeline import layout
+from edsr_int8.pipeline.executor import executor
 from edsr_int8.pipeline.open_target import open_row
 from edsr_int8.pipeline.rows import Params, row
 from edsr_int8.pipeline.run import run
@@ -25,12 +26,13 @@ def infer(params: Params, model: str, precision: str, target: str) -> None:
         facts = read_facts(layout.checkpoint(model))
         float_model = layout.export(model) / "float.onnx"
         job = accelerator_job(model, facts, build, float_model, images, names)
-        with_status(partial(opened.run, job), out)
+        with_status(functools.partial(opened.run, job), out)
         return
     folders = [images / kind / name for kind in ("evaluation", "card") for name in names]
     folders += [images / KIND / DATASET]
     datasets = {str(folder.relative_to(images)): folder for folder in folders if folder.is_dir()}
-    infer_images(opened, build, datasets, out)
+    partial = layout.partial("infer", f"{model}-{precision}-{target}")
+    infer_images(opened, build, datasets, out, partial=partial, executor=executor())
 
 
 if __name__ == "__main__":

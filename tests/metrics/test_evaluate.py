@@ -1,21 +1,24 @@
-import pickle
 import random
+import tempfile
 from collections import Counter
 from functools import partial
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 import pytest
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio
 
+from edsr_int8.cluster.threads import Threads
 from edsr_int8.data.degrade import bicubic
 from edsr_int8.data.images import read_rgb, write_png
 from edsr_int8.errors import InputError
 from edsr_int8.metrics import evaluate as subject
-from edsr_int8.metrics.evaluate import Folders, evaluate, merge, score_image, score_pair
+from edsr_int8.metrics.evaluate import Folders, merge, score_pair
 from edsr_int8.metrics.protocols import PROTOCOLS
+from edsr_int8.metrics.scores import Score
 
 RGB = (PROTOCOLS["official"], PROTOCOLS["basicsr"])
 ALL = (*RGB, PROTOCOLS["benchmark_y"])
@@ -35,6 +38,12 @@ def folders(tmp_path: Path) -> Folders:
             noisy = np.clip(hr + noise.normal(0, spread, hr.shape), 0, 255).astype(np.uint8)
             write_png(folder / f"{name}.png", noisy)
     return found
+
+
+def evaluate(folders: Folders, **wanted: Any) -> dict[str, Score]:
+    """With nothing kept of earlier calls."""
+    with tempfile.TemporaryDirectory() as partial:
+        return subject.evaluate(folders, partial=Path(partial), **wanted)
 
 
 def test_scores_equal_scikit_image_on_the_shaved_images(folders):
@@ -69,18 +78,19 @@ def test_the_deblurring_input_is_scored_as_it_is(folders):
     assert scores.fidelity_db is None
 
 
-def test_any_number_of_workers_and_any_order_of_parts_gives_the_same(folders):
-    alone = evaluate(folders, protocols=ALL, scale=2, workers=1)
-    assert evaluate(folders, protocols=ALL, scale=2, workers=4) == alone
-    names = list(NAMES)
-    random.Random(3).shuffle(names)
-    score = pickle.loads(pickle.dumps(partial(score_image, folders=folders, protocols=ALL, scale=2)))
-    assert merge([score(name)["basicsr"] for name in names]) == alone["basicsr"]
+def test_any_executor_and_any_order_of_parts_gives_the_same(folders):
+    alone = evaluate(folders, protocols=ALL, scale=2)
+    assert evaluate(folders, protocols=ALL, scale=2, executor=Threads(3)) == alone
+    parts = list(alone["basicsr"].per_image)
+    random.Random(3).shuffle(parts)
+    assert merge(parts) == alone["basicsr"]
 
 
 def test_every_file_is_decoded_once_for_all_protocols(folders, monkeypatch):
     reads: Counter[Path] = Counter()
-    monkeypatch.setattr(subject, "read_rgb", lambda path: reads.update([path]) or read_rgb(path))
+    monkeypatch.setattr(
+        subject, "read_rgb", lambda path, data: reads.update([path]) or read_rgb(path, data=data)
+    )
     evaluate(folders, protocols=ALL, scale=2)
     assert len(reads) == 16 and set(reads.values()) == {1}
 

@@ -24,7 +24,7 @@ def build(tmp_path: Path) -> Path:
 def fids(build: Path, fid: FolderDistance | None) -> dict[str, Fid | None]:
     scores = score_build(
         build / "images", build / "outputs", None, build / "crops", datasets=["set"],
-        protocols=["official", "basicsr", "card"], scale=1, fid=fid,
+        protocols=["official", "basicsr", "card"], scale=1, partial=build / "partial", fid=fid,
     )  # fmt: skip
     return {name: score.fid for name, score in scores["set"].items() if isinstance(score, Score)}
 

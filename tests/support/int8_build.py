@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edsr_int8.cluster.in_process import InProcess
 from edsr_int8.data.images import write_png
 from edsr_int8.quantization.calibration.observe import observe
 from edsr_int8.quantization.passes import Calibration, run
@@ -18,7 +19,7 @@ def observed(graph: Path, folder: Path, *images: np.ndarray, statistics: Statist
     for i, image in enumerate(images):
         write_png(folder / f"images/{i}.png", image)
     paths = sorted((folder / "images").iterdir())
-    observe(graph, paths, folder / "histograms.npz", threads=1)
+    observe(graph, paths, folder / "histograms.npz", executor=InProcess(1))
     return Calibration(
         float_model=graph,
         images=paths,

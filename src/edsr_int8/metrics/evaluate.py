@@ -1,10 +1,11 @@
 """Scores of a build's images: one pure function for each image, and a merge of what they return."""
 
-from collections import defaultdict
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
-from functools import partial
+import functools
+import json
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path, PurePosixPath
 from statistics import fmean
 from typing import Any
@@ -12,14 +13,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edsr_int8.cluster.facts import process_facts
+from edsr_int8.cluster.in_process import InProcess
+from edsr_int8.cluster.kept import Kept, Result, complete
+from edsr_int8.cluster.work import Contents, Executor, Item
 from edsr_int8.data.degrade.bicubic import enlarge
 from edsr_int8.data.images import read_rgb
 from edsr_int8.errors import InputError
+from edsr_int8.files import read_json
 from edsr_int8.metrics.protocols import Protocol, scored_pixels
 from edsr_int8.metrics.psnr import psnr_db
 from edsr_int8.metrics.scores import Figures, ImageScore, MeanScore, Score
 from edsr_int8.metrics.ssim import WINDOW, ssim
-from edsr_int8.progress import bar
+
+SCORERS = 2  # images scored at a time in this process
+HERE = InProcess()
 
 
 @dataclass(frozen=True)
@@ -43,19 +51,67 @@ def score_pair(
     return psnr_db(ours, theirs), ssim(ours, theirs)
 
 
+@dataclass(frozen=True)
+class Scoring:
+    """Images under protocols, as work for an executor: the scores of each as JSON."""
+
+    protocols: tuple[Protocol, ...]
+    scale: int
+    memory_mb = 0
+
+    def facts(self) -> Mapping[str, Any]:
+        return process_facts()
+
+    def open(self, threads: int) -> Callable[[Iterable[Contents]], Iterator[Result]]:
+        return functools.partial(_score_all, self, threads or SCORERS)
+
+    def identity(self) -> str:
+        """All that may change a score."""
+        known = [[asdict(protocol) for protocol in self.protocols], self.scale, dict(self.facts())]
+        return json.dumps(known, sort_keys=True)
+
+
 def evaluate(
-    folders: Folders, *, protocols: Sequence[Protocol], scale: int, workers: int = 2
+    folders: Folders, *, protocols: Sequence[Protocol], scale: int, partial: Path, executor: Executor = HERE
 ) -> dict[str, Score]:
     """Score every image of one data set under every protocol: {protocol name: score}.
 
-    The result does not depend on `workers`. InputError names an image that is missing, has another size
-    than its reference, or is too small for a protocol.
+    The scores of every image that is finished stay in the folder `partial`, which the caller deletes once
+    they are written; the next call goes on from there. InputError names an image that is missing, has another
+    size than its reference, or is too small for a protocol.
     """
-    names = image_names(folders)
-    score = partial(score_image, folders=folders, protocols=tuple(protocols), scale=scale)
-    with ThreadPoolExecutor(workers) as pool:  # OpenCV and numpy release the interpreter lock
-        scores = list(bar(pool.map(score, names), "evaluate", total=len(names), unit="image"))
-    return {protocol.name: merge([image[protocol.name] for image in scores]) for protocol in protocols}
+    items = [_item(folders, name) for name in image_names(folders)]
+    work = Scoring(tuple(protocols), scale)
+    found = complete(executor, work, items, Kept(partial, work.identity()), "evaluate")
+    scores = [read_json(found[item.name]) for item in items]
+    return {
+        protocol.name: merge([ImageScore(**image[protocol.name]) for image in scores])
+        for protocol in protocols
+    }
+
+
+def _item(folders: Folders, name: str) -> Item:
+    paths = [
+        _path(folder, name) for folder in (folders.outputs, folders.hr, folders.lr, folders.fp32) if folder
+    ]
+    return Item(name, tuple(paths))
+
+
+def _score_all(work: Scoring, threads: int, contents: Iterable[Contents]) -> Iterator[Result]:
+    """Of a few images at a time: OpenCV and numpy release the interpreter lock."""
+    with ThreadPoolExecutor(threads) as pool:
+        running: deque[Future[Result]] = deque()
+        for image in contents:
+            running.append(pool.submit(_score, work, image))
+            if len(running) > threads:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
+
+
+def _score(work: Scoring, image: Contents) -> Result:
+    scores = {name: asdict(score) for name, score in score_image(image, work.protocols, work.scale).items()}
+    return Result(image.name, image.digest, json.dumps(scores).encode())
 
 
 def image_names(folders: Folders) -> list[str]:
@@ -73,23 +129,26 @@ def image_names(folders: Folders) -> list[str]:
     return names
 
 
-def score_image(
-    name: str, *, folders: Folders, protocols: Sequence[Protocol], scale: int
-) -> dict[str, ImageScore]:
-    """The scores of one image, {protocol name: score}; each file is decoded once."""
-    reference = read_rgb(_path(folders.hr, name))
-    output = _read_like(reference, _path(folders.outputs, name))
-    fp32 = _read_like(reference, _path(folders.fp32, name)) if folders.fp32 else None
-    enlarged = enlarge_input(_path(folders.lr, name), scale, reference.shape)
+def score_image(image: Contents, protocols: Sequence[Protocol], scale: int) -> dict[str, ImageScore]:
+    """The scores of one image, {protocol name: score}; each file is decoded once.
+
+    `image` holds the output, its reference, the degraded image and, where there is one, the fp32 build's.
+    """
+    output_path, hr_path, lr_path, *fp32_path = image.paths
+    output_data, hr_data, lr_data, *fp32_data = image.files
+    reference = read_rgb(hr_path, data=hr_data)
+    output = _read_like(reference, output_path, output_data)
+    fp32 = _read_like(reference, fp32_path[0], fp32_data[0]) if fp32_path else None
+    enlarged = enlarge_input(lr_path, scale, reference.shape, data=lr_data)
     scores = {}
     for protocol in protocols:
-        check_size(_path(folders.hr, name), reference, protocol, scale)
-        pixels = partial(scored_pixels, protocol=protocol, scale=scale)
+        check_size(hr_path, reference, protocol, scale)
+        pixels = functools.partial(scored_pixels, protocol=protocol, scale=scale)
         psnr, similarity = score_pair(output, reference, protocol, scale)
         input_psnr, input_similarity = score_pair(enlarged, reference, protocol, scale)
         fidelity = None if fp32 is None else psnr_db(pixels(output), pixels(fp32))
         scores[protocol.name] = ImageScore(
-            psnr, similarity, input_psnr, input_similarity, fidelity, name=name
+            psnr, similarity, input_psnr, input_similarity, fidelity, name=image.name
         )
     return scores
 
@@ -112,12 +171,15 @@ def _means(scores: Sequence[ImageScore]) -> dict[str, Any]:
     return {"images": len(scores), **means}
 
 
-def enlarge_input(path: Path, scale: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def enlarge_input(
+    path: Path, scale: int, shape: tuple[int, ...], *, data: bytes | None = None
+) -> NDArray[np.uint8]:
     """What there is without a network: the bicubic enlargement, or at x1 the degraded image itself.
 
-    InputError where the image at `path`, times `scale`, does not have the reference's `shape`.
+    `data` as in `read_rgb`. InputError where the image at `path`, times `scale`, does not have the
+    reference's `shape`.
     """
-    image = read_rgb(path)
+    image = read_rgb(path, data=data)
     if (image.shape[0] * scale, image.shape[1] * scale) != shape[:2]:
         raise InputError(f"{path}: {_size(image.shape)} times {scale} is not its reference's {_size(shape)}")
     return enlarge(image, scale) if scale > 1 else image
@@ -127,8 +189,8 @@ def _path(folder: Path, name: str) -> Path:
     return folder / f"{name}.png"
 
 
-def _read_like(reference: NDArray[np.uint8], path: Path) -> NDArray[np.uint8]:
-    image = read_rgb(path)
+def _read_like(reference: NDArray[np.uint8], path: Path, data: bytes) -> NDArray[np.uint8]:
+    image = read_rgb(path, data=data)
     if image.shape != reference.shape:
         raise InputError(f"{path}: {_size(image.shape)}, but its reference is {_size(reference.shape)}")
     return image

@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from edsr_int8.checkpoints.facts import NetworkFacts
+from edsr_int8.cluster.work import Executor
 from edsr_int8.data.images import Image, write_png
-from edsr_int8.metrics.evaluate import Folders, evaluate
+from edsr_int8.metrics.evaluate import HERE, Folders, evaluate
 from edsr_int8.metrics.fid.frechet import FolderDistance
 from edsr_int8.metrics.page_crops import crops
 from edsr_int8.metrics.protocols import PROTOCOLS
@@ -49,13 +50,14 @@ def fp32_outputs(own_target: Path, reference_target: Path) -> Path | None:
 
 def score_build(
     images: Path, outputs: Path, fp32: Path | None, out: Path, *, datasets: Sequence[str],
-    protocols: Sequence[str], scale: int, fid: FolderDistance | None = None,
+    protocols: Sequence[str], scale: int, partial: Path, fid: FolderDistance | None = None,
+    executor: Executor = HERE,
 ) -> dict[str, dict[str, Score | Unscored]]:  # fmt: skip
     """Score a build under every protocol: {data set: {protocol: score}}; its crops go to `out` as PNG.
 
     `images`, `outputs` and `fp32` hold the model's pairs, this build's images and those of the fp32
     build (None for fp32 itself), each in {evaluation,card}/<data set>. `fid` measures the distance of whole
-    images, so it is the same for all protocols that score images of one shape.
+    images, so it is the same for all protocols that score images of one shape. `partial` as in `evaluate`.
     """
     scores: dict[str, dict[str, Score | Unscored]] = {}
     for dataset in datasets:
@@ -70,7 +72,8 @@ def score_build(
                 continue
             folders = _folders(images, outputs, fp32, f"{kind}/{dataset}")
             distance = fid(folders.outputs, folders.hr) if fid else None
-            for name, score in evaluate(folders, protocols=wanted, scale=scale).items():
+            found_here = evaluate(folders, protocols=wanted, scale=scale, partial=partial, executor=executor)
+            for name, score in found_here.items():
                 found[name] = replace(score, fid=distance)
             _write_crops(crops(folders, scale=scale), out, dataset)
     return scores

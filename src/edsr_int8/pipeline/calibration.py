@@ -1,6 +1,7 @@
 """What the passes of a recipe learn from, where the stages of one model leave it."""
 
 from edsr_int8.pipeline import layout
+from edsr_int8.pipeline.executor import executor
 from edsr_int8.quantization.passes import Calibration
 from edsr_int8.quantization.recipe import Recipe
 
@@ -14,4 +15,5 @@ def calibration_of(model: str, recipe: Recipe, *, device: str = "cpu") -> Calibr
         gptq_weights=layout.gptq(model),
         statistics=recipe.statistics,
         device=device,
+        executor=executor(),
     )

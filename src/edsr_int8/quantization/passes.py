@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from edsr_int8.cluster.work import Executor
 from edsr_int8.quantization.algorithms import bias_correction, finetune, gptq, range_search
 from edsr_int8.quantization.algorithms.gptq_weights import load_weights
 from edsr_int8.quantization.analysis.curves import CurvePoint
 from edsr_int8.quantization.analysis.mixed_precision import high_precision_layers
-from edsr_int8.quantization.calibration.observe import observe_network
+from edsr_int8.quantization.calibration.observe import HERE, observe_network
 from edsr_int8.quantization.calibration.quantization_parameters import choose_grids, load_histograms
 from edsr_int8.quantization.ir.layers import Conv, Network
 from edsr_int8.quantization.ir.read_onnx import read_network
@@ -38,6 +39,7 @@ class Calibration:
     gptq_weights: Path  # of gptq
     statistics: Statistics
     device: str = "cpu"  # that torch computes on: cpu | cuda
+    executor: Executor = HERE  # of forward passes that count activations
 
     @cached_property
     def float_network(self) -> Network:
@@ -129,7 +131,9 @@ def calibrate(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration)
     """Grids off the histograms of `observe`, or off new ones where a rewrite changed the tensors."""
     network = state.network
     if recipe.rewrites_tensors:
-        histograms = observe_network(network, calibrated(network), calibration.images)
+        histograms = observe_network(
+            network, calibrated(network), calibration.images, executor=calibration.executor
+        )
     else:
         histograms = load_histograms(calibration.histograms, network)
     grids = choose_grids(network, histograms, recipe, weights_are_rounded=recipe.needs_gptq_weights)

@@ -9,6 +9,8 @@ import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
+from edsr_int8.cluster.in_process import InProcess
+from edsr_int8.cluster.work import Executor
 from edsr_int8.data.images import read_rgb, write_png
 from edsr_int8.errors import InputError
 from edsr_int8.quantization.calibration.histogram import Histogram, load, percentile
@@ -17,13 +19,14 @@ from edsr_int8.quantization.ir.read_onnx import read_network
 from edsr_int8.quantization.ir.scale_groups import calibrated
 from edsr_int8.quantization.rewrites.fold import fold
 
+ONE = InProcess(1)
 Graphs = Callable[[str], Path]
 RESOLUTION = 2**-8
 PERCENTS = [0, 0.1, 1, 50, 99, 99.9, 100]
 
 
-def observed(graph: Path, images: list[Path], out: Path, *, threads: int = 1) -> dict[str, Histogram]:
-    observe(graph, images, out, threads=threads)
+def observed(graph: Path, images: list[Path], out: Path, *, executor: Executor = ONE) -> dict[str, Histogram]:
+    observe(graph, images, out, executor=executor)
     return load(out, weights_sha256="0a")
 
 
@@ -68,8 +71,8 @@ def test_every_tensor_that_int8_rounds_is_observed(
 def test_bytes_depend_on_neither_order_nor_threads(
     float_graphs: Graphs, images: list[Path], tmp_path: Path
 ) -> None:
-    observe(float_graphs("x1"), images, tmp_path / "a.npz", threads=1)
-    observe(float_graphs("x1"), images[::-1], tmp_path / "b.npz", threads=2)
+    observe(float_graphs("x1"), images, tmp_path / "a.npz", executor=InProcess(1))
+    observe(float_graphs("x1"), images[::-1], tmp_path / "b.npz", executor=InProcess(2))
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
@@ -99,7 +102,7 @@ def test_image_that_overflows_is_refused_and_nothing_written(
     enlarge(model)
     onnx.save(model, tmp_path / "m.onnx")
     with pytest.raises(InputError, match=r"0\.png: .*tensor body\.1\.conv1 holds NaN or infinity"):
-        observe(tmp_path / "m.onnx", images, tmp_path / "h.npz", threads=1)
+        observe(tmp_path / "m.onnx", images, tmp_path / "h.npz", executor=InProcess(1))
     assert not (tmp_path / "h.npz").exists()
 
 
@@ -115,7 +118,8 @@ def test_a_tensor_of_many_chunks_is_counted_whole(
 def test_tiles_count_what_the_whole_image_holds(float_graphs: Graphs, images: list[Path]) -> None:
     network = fold(read_network(float_graphs("x1")))
     whole, tiled = (
-        observe_network(network, calibrated(network), images, threads=1, tile=tile) for tile in (1024, 23)
+        observe_network(network, calibrated(network), images, executor=InProcess(1), tile=tile)
+        for tile in (1024, 23)
     )
     for name, seen in whole.items():
         assert np.array_equal(seen.counts, tiled[name].counts), name

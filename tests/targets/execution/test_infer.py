@@ -44,7 +44,7 @@ def test_every_image_of_every_data_set_is_upscaled(
     tiny: Tiny, datasets: dict[str, Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    infer(target(), tiny.path, datasets, out)
+    infer(target(), tiny.path, datasets, out, partial=tmp_path / "partial")
     assert files(out) == [
         "first/a.png",
         "first/deep/b.png",
@@ -80,7 +80,7 @@ def test_a_tight_budget_gives_tiles_and_the_same_picture(
 ) -> None:
     tight = ort.Capabilities(("float32",), True, overhead_bytes=0, weight_factor=0, activation_factor=2500)
     monkeypatch.setattr(ort.OnnxRuntime, "capabilities", tight)  # 240 kB a pixel
-    infer(target(budget_mb=100), tiny.path, datasets, tmp_path / "out")
+    infer(target(budget_mb=100), tiny.path, datasets, tmp_path / "out", partial=tmp_path / "partial")
     assert len(shapes_run) > 4 and max(h * w for *_, h, w in shapes_run) <= 100 * 2**20 / 240e3
     for name, shape in SHAPES.items():
         assert np.array_equal(
@@ -91,7 +91,7 @@ def test_a_tight_budget_gives_tiles_and_the_same_picture(
 def test_a_fixed_shape_is_the_only_one_run(
     tiny: Tiny, datasets: dict[str, Path], tmp_path: Path, shapes_run: list[tuple[int, ...]]
 ) -> None:
-    infer(target(), tiny.path, datasets, tmp_path / "out", shape=(16, 20))
+    infer(target(), tiny.path, datasets, tmp_path / "out", partial=tmp_path / "partial", shape=(16, 20))
     assert set(shapes_run) == {(1, 3, 16, 20)}
     assert np.array_equal(read_rgb(tmp_path / "out/first/a.png"), expected(tiny, photograph(30, 41)))
 
@@ -100,7 +100,7 @@ def test_an_image_smaller_than_the_fixed_shape_is_named(
     tiny: Tiny, datasets: dict[str, Path], tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=r"b\.png: .*17 pixels where the fixed tile has 24"):
-        infer(target(), tiny.path, datasets, tmp_path / "out", shape=(24, 20))
+        infer(target(), tiny.path, datasets, tmp_path / "out", partial=tmp_path / "partial", shape=(24, 20))
 
 
 def test_a_budget_below_one_tile_names_one_that_is_enough(
@@ -109,15 +109,15 @@ def test_a_budget_below_one_tile_names_one_that_is_enough(
     with pytest.raises(
         InputError, match=r"memory_budget_mb: 8 does not hold .* give at least \d+$"
     ) as caught:
-        infer(target(budget_mb=8), tiny.path, datasets, tmp_path / "out")
+        infer(target(budget_mb=8), tiny.path, datasets, tmp_path / "out", partial=tmp_path / "partial")
     enough = int(str(caught.value).rsplit(" ", 1)[1])
-    infer(target(budget_mb=enough), tiny.path, datasets, tmp_path / "out")
+    infer(target(budget_mb=enough), tiny.path, datasets, tmp_path / "out", partial=tmp_path / "partial")
 
 
 def test_a_target_that_cannot_run_leaves_only_its_status(
     foreign: Path, datasets: dict[str, Path], tmp_path: Path
 ) -> None:
-    infer(target(), foreign, datasets, tmp_path / "out")
+    infer(target(), foreign, datasets, tmp_path / "out", partial=tmp_path / "partial")
     assert files(tmp_path / "out") == ["status.json"]
     assert json.loads((tmp_path / "out/status.json").read_text())["status"].startswith(
         f"unavailable: {foreign}: Unheard"
@@ -128,12 +128,12 @@ def test_a_damaged_image_stops_it_and_leaves_the_last_result(
     tiny: Tiny, datasets: dict[str, Path], tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    infer(target(), tiny.path, datasets, out)
+    infer(target(), tiny.path, datasets, out, partial=tmp_path / "partial")
     before = files(out)
     damaged = datasets["second"] / "lr" / "d.png"
     damaged.write_bytes(damaged.read_bytes()[:300])
     with pytest.raises(InputError, match=r"d\.png"):
-        infer(target(), tiny.path, datasets, out)
+        infer(target(), tiny.path, datasets, out, partial=tmp_path / "partial")
     assert files(out) == before
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
 
@@ -141,4 +141,6 @@ def test_a_damaged_image_stops_it_and_leaves_the_last_result(
 def test_a_data_set_without_images_is_refused(tiny: Tiny, tmp_path: Path) -> None:
     (tmp_path / "empty" / "lr").mkdir(parents=True)
     with pytest.raises(InputError, match=r"empty/lr: holds no PNG"):
-        infer(target(), tiny.path, {"empty": tmp_path / "empty"}, tmp_path / "out")
+        infer(
+            target(), tiny.path, {"empty": tmp_path / "empty"}, tmp_path / "out", partial=tmp_path / "partial"
+        )

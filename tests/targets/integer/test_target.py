@@ -10,6 +10,7 @@ from tiny_build import Tiny, photograph, save
 from tiny_qdq import FEATURES, Qdq, write_block, write_edsr
 
 from edsr_int8.checkpoints.convert import convert, load_network
+from edsr_int8.cluster.in_process import InProcess
 from edsr_int8.data.images import read_rgb
 from edsr_int8.errors import InputError
 from edsr_int8.export import float_graph
@@ -154,7 +155,9 @@ def test_a_real_network_equals_onnxruntime(shared: Path, tmp_path: Path) -> None
     convert(shared / "weights/edsr_mobile_f32b5x2.pt", "official", description, tmp_path / "network")
     save_graph(float_graph(*load_network(tmp_path / "network")), tmp_path / "float.onnx")
     folder = shared / "data/Set5/LR_bicubic/X2"
-    observe(tmp_path / "float.onnx", [folder / "birdx2.png"], tmp_path / "histograms.npz", threads=1)
+    observe(
+        tmp_path / "float.onnx", [folder / "birdx2.png"], tmp_path / "histograms.npz", executor=InProcess(1)
+    )
     calibration = Calibration(
         float_model=tmp_path / "float.onnx",
         images=[],

@@ -1,65 +1,104 @@
 """Calibration: one forward pass over the images gives a histogram of every tensor that int8 rounds."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent import futures
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from edsr_int8.data.images import Image, read_rgb
+from edsr_int8.cluster.facts import process_facts
+from edsr_int8.cluster.in_process import InProcess
+from edsr_int8.cluster.work import Contents, Executor, Item
+from edsr_int8.data.images import Image, image_shape, read_rgb
 from edsr_int8.errors import InputError
-from edsr_int8.progress import bar
 from edsr_int8.quantization.calibration.counting import count
 from edsr_int8.quantization.calibration.histogram import Histogram, save
 from edsr_int8.quantization.calibration.subgraphs import Forward
-from edsr_int8.quantization.ir.layers import Network, resolutions
+from edsr_int8.quantization.ir.layers import Conv, Network, resolutions
 from edsr_int8.quantization.ir.read_onnx import read_network
 from edsr_int8.quantization.ir.scale_groups import calibrated
 from edsr_int8.quantization.rewrites.fold import fold
 from edsr_int8.tiling import MIN_KEPT, tiles
 
 TILE = 1024  # pixels a side: larger images run in tiles, so that memory is bounded
+BATCH_MACS = 5e11  # multiply-accumulates of a batch of images: seconds on one core
+HERE = InProcess()
 COUNTERS = 2  # threads that count while the network runs; counting costs a tenth of the forward pass
 
 
-def observe(float_model: Path, images: Sequence[Path], out: Path, *, threads: int = 0) -> None:
+@dataclass(frozen=True)
+class Observing:
+    """A forward pass over images, as work for an executor: the histograms of all of them, by tensor."""
+
+    network: Network
+    names: tuple[str, ...]  # of the tensors
+    tile: int
+    cut: Callable[[Image], Image]  # the part of an image that counts
+    memory_mb = 0
+
+    def facts(self) -> Mapping[str, Any]:
+        return process_facts()
+
+    def open(self, threads: int) -> Callable[[Iterable[Contents]], Iterator[dict[str, Histogram]]]:
+        return partial(self._run, Forward(self.network.layers, self.names, threads=threads))
+
+    def _run(self, forward: Forward, contents: Iterable[Contents]) -> Iterator[dict[str, Histogram]]:
+        finer = resolutions(self.network)
+        radius = int(self.network.metadata.get("receptive_radius", 0))
+        total: dict[str, Histogram] = {}
+        with ThreadPoolExecutor(COUNTERS) as counters:
+            for source in contents:
+                path = source.paths[0]
+                image = self.cut(read_rgb(path, data=source.files[0]))
+                try:
+                    for view in views(image, self.tile, radius):
+                        _add(total, observe_view(forward, view, finer, counters))
+                except ValueError as error:
+                    raise InputError(f"{path}: on this image {error}; check the network's weights") from None
+        yield total
+
+
+def observe(float_model: Path, images: Sequence[Path], out: Path, *, executor: Executor = HERE) -> None:
     """Write histograms of the tensors of `float_model`, folded, over `images` (8-bit RGB, any shapes).
 
     Memory is that of one forward pass and a constant, for any number of images. The file is the same, byte
-    for byte, for any order of the images and any number of threads (0: all cores).
+    for byte, for any order of the images, any number of threads and any executor.
     InputError where there are no images, or where one drives a tensor to NaN or infinity.
     """
     if not images:
         raise InputError(f"{out}: there are no calibration images; name a set that has some")
     network = fold(read_network(float_model))
-    found = observe_network(network, calibrated(network), images, threads=threads)
+    found = observe_network(network, calibrated(network), images, executor=executor)
     save(out, found, weights_sha256=network.weights_sha256)
 
 
 def observe_network(
-    network: Network, names: Sequence[str], images: Sequence[Path], *, threads: int = 0, tile: int = TILE,
-    read: Callable[[Path], Image] = read_rgb,
+    network: Network, names: Sequence[str], images: Sequence[Path], *, tile: int = TILE,
+    cut: Callable[[Image], Image] = np.asarray, executor: Executor = HERE,
 ) -> dict[str, Histogram]:  # fmt: skip
     """Histograms of the tensors `names` over `images`, each run in tiles of at most `tile` pixels a side.
 
-    InputError where there are no images, or where one drives a tensor to NaN or infinity.
+    `cut` gives the part of an image that counts. InputError where there are no images, or where one drives a
+    tensor to NaN or infinity.
     """
     if not images:
         raise InputError("there are no calibration images; name a set that has some")
-    forward = Forward(network.layers, names, threads=threads)
-    finer = resolutions(network)
-    radius = int(network.metadata.get("receptive_radius", 0))
+    weights = sum(layer.weight.size for layer in network.layers if isinstance(layer, Conv))
+    items = [Item(str(path), (path,), weights * prod(image_shape(path)) / BATCH_MACS) for path in images]
     total: dict[str, Histogram] = {}
-    with ThreadPoolExecutor(COUNTERS) as counters:
-        for path in bar(images, "observe", unit="image"):
-            try:
-                for view in views(read(path), tile, radius):
-                    for name, seen in observe_view(forward, view, finer, counters):
-                        total[name] = total[name] + seen if name in total else seen
-            except ValueError as error:
-                raise InputError(f"{path}: on this image {error}; check the network's weights") from None
+    for found in executor.map(Observing(network, tuple(names), tile, cut), items, "observe"):
+        _add(total, found.items())
     return {name: total[name] for name in names}
+
+
+def _add(total: dict[str, Histogram], more: Iterable[tuple[str, Histogram]]) -> None:
+    for name, seen in more:
+        total[name] = total[name] + seen if name in total else seen
 
 
 @dataclass(frozen=True)
@@ -83,7 +122,7 @@ def views(image: np.ndarray, tile: int, radius: int) -> Iterator[View]:
 
 
 def observe_view(
-    forward: Forward, view: View, finer: Mapping[str, int], counters: Executor
+    forward: Forward, view: View, finer: Mapping[str, int], counters: futures.Executor
 ) -> Iterator[tuple[str, Histogram]]:
     """Tensor by tensor, its name and its histogram on one view.
 
