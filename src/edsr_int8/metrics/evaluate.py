@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edsr_int8.artifacts import read_json
 from edsr_int8.cluster.facts import process_facts
 from edsr_int8.cluster.in_process import InProcess
 from edsr_int8.cluster.kept import Kept, Result, complete
@@ -20,7 +21,6 @@ from edsr_int8.cluster.work import Contents, Executor, Item
 from edsr_int8.data.degrade.bicubic import enlarge
 from edsr_int8.data.images import read_rgb
 from edsr_int8.errors import InputError
-from edsr_int8.files import read_json
 from edsr_int8.metrics.protocols import Protocol, scored_pixels
 from edsr_int8.metrics.psnr import psnr_db
 from edsr_int8.metrics.scores import Figures, ImageScore, MeanScore, Score
@@ -83,11 +83,8 @@ def evaluate(
     items = [_item(folders, name) for name in image_names(folders)]
     work = Scoring(tuple(protocols), scale)
     found = complete(executor, work, items, Kept(partial, work.identity()), "evaluate")
-    scores = [read_json(found[item.name]) for item in items]
-    return {
-        protocol.name: merge([ImageScore(**image[protocol.name]) for image in scores])
-        for protocol in protocols
-    }
+    scores = [read_json(found[item.name], dict[str, ImageScore], "evaluate") for item in items]
+    return {protocol.name: merge([image[protocol.name] for image in scores]) for protocol in protocols}
 
 
 def _item(folders: Folders, name: str) -> Item:

@@ -1,0 +1,261 @@
+"""What running on a cluster costs and gives: throughput, overhead, busy workers, memory, kills.
+
+    python benchmarks/scaling.py [--parts throughput,overhead,busy,memory] [--frames 1000]
+
+throughput: `infer` of a network like edsr_x1_sample by 2 single-threaded Dask workers beside one process with
+two threads, in turns. overhead: a Dask map of work that does nothing, 16 images a batch. busy: 64 workers
+whose work is to sleep. memory: `infer` and `evaluate` of frames of 1280x720 in a process each, over 10 and
+over --frames, and over --frames with a kill at a random moment. Weights are random; neither time nor memory
+depends on them. Needs `pip install 'edsr-int8[cluster]'`.
+"""
+
+import argparse
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from edsr_int8.cluster.in_process import InProcess
+from edsr_int8.cluster.work import Contents, Item
+from edsr_int8.machine import machine
+
+WIDTH, HEIGHT = 1280, 720
+DIFFERENT = 20  # frames; the others are links to them
+QUIET = {"dashboard_address": None, "silence_logs": 50}
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """Work that takes `seconds` an image and no CPU."""
+
+    seconds: float
+    memory_mb = 0
+
+    def facts(self) -> Mapping[str, Any]:
+        return {}
+
+    def open(self, threads: int) -> Callable[[Iterable[Contents]], Iterator[str]]:
+        return self._run
+
+    def _run(self, contents: Iterable[Contents]) -> Iterator[str]:
+        for item in contents:
+            if self.seconds:
+                time.sleep(self.seconds)
+            yield item.name
+
+
+def network(folder: Path, features: int, blocks: int) -> Path:
+    """A build that removes blur, with random weights."""
+    import torch
+
+    from edsr_int8.checkpoints.facts import NetworkFacts
+    from edsr_int8.export import float_graph, save
+    from edsr_int8.models.build import build
+    from edsr_int8.models.description import Description
+    from edsr_int8.onnx_graph import uint8_graph
+
+    torch.manual_seed(0)
+    description = Description("edsr", features, blocks, 1, 1.0, "none")
+    nothing = {"source": "official", "params": 0, "macs_per_pixel": 0, "receptive_radius": 0}
+    facts = NetworkFacts(**asdict(description), **nothing, weights_sha256="")
+    folder.mkdir(parents=True, exist_ok=True)
+    save(uint8_graph(float_graph(build(description).eval(), facts)), folder / "model.onnx")
+    return folder / "model.onnx"
+
+
+def frames(folder: Path, count: int, height: int = HEIGHT, width: int = WIDTH) -> None:
+    """folder/{lr,hr}/*.png, cut from scikit-image's photographs; after DIFFERENT they repeat as links."""
+    import cv2
+    import numpy as np
+    from skimage import data
+
+    from edsr_int8.data.images import write_png
+
+    photographs = [data.astronaut(), data.chelsea(), data.coffee(), data.rocket()]
+    for number in range(count):
+        for kind in ("lr", "hr"):
+            path = folder / kind / f"{number:05}.png"
+            if number >= DIFFERENT:
+                os.link(folder / kind / f"{number % DIFFERENT:05}.png", path)
+                continue
+            image = cv2.resize(photographs[number % 4], (width, height), interpolation=cv2.INTER_CUBIC)
+            image = np.roll(image, 37 * number, axis=1)
+            write_png(path, cv2.blur(image, (5, 1)) if kind == "lr" else image)
+
+
+def infer_with(executor: Any, model: Path, data: Path, folder: Path, threads: int = 0) -> None:
+    from edsr_int8.targets.base import open_target
+    from edsr_int8.targets.execution.infer import infer
+    from edsr_int8.targets.row import TargetRow
+
+    target = open_target(TargetRow("onnxruntime", threads=threads, memory_budget_mb=2048))
+    infer(target, model, {"set": data}, folder / "out", partial=folder / "partial", executor=executor)
+
+
+def evaluate_in(data: Path, folder: Path) -> None:
+    from edsr_int8.metrics.evaluate import Folders, evaluate
+    from edsr_int8.metrics.protocols import PROTOCOLS
+
+    folders = Folders(lr=data / "lr", hr=data / "hr", outputs=folder / "out" / "set")
+    evaluate(folders, protocols=[PROTOCOLS["basicsr"]], scale=1, partial=folder / "scores")
+
+
+@contextlib.contextmanager
+def dask_of(workers: int, *, processes: bool = True) -> Iterator[Any]:
+    from distributed import LocalCluster
+
+    from edsr_int8.cluster.dask import Dask
+
+    with LocalCluster(
+        n_workers=workers, threads_per_worker=1, processes=processes, memory_limit="4GiB" if processes else 0,
+        **QUIET,
+    ) as cluster:  # fmt: skip
+        yield Dask(cluster.scheduler_address)
+
+
+def throughput(folder: Path) -> None:
+    model, count = network(folder / "x1", 32, 9), 24
+    frames(folder / "data", count, 360, 640)
+    seconds: dict[str, list[float]] = {"2 threads": [], "2 workers": []}
+    with dask_of(2) as dask:
+        infer_with(dask, model, folder / "data", folder)  # workers import what they need
+        for _ in range(5):
+            for name, executor in (("2 threads", InProcess()), ("2 workers", dask)):
+                start = time.perf_counter()
+                infer_with(executor, model, folder / "data", folder)
+                seconds[name].append(time.perf_counter() - start)
+    for name, taken in seconds.items():
+        print(f"infer, {name:12s} {count / median(taken):6.2f} images a second (median of {len(taken)})")
+    ratios = sorted(a / b for a, b in zip(*seconds.values(), strict=True))
+    spread = f"{ratios[0]:.2f} to {ratios[-1]:.2f}"
+    print(f"2 workers beside 2 threads: {median(ratios):.2f} times the throughput ({spread})")
+
+
+def items(folder: Path, count: int, size: int) -> list[Item]:
+    folder.mkdir()
+    (folder / "x.png").write_bytes(os.urandom(size))
+    return [Item(str(number), (folder / "x.png",)) for number in range(count)]
+
+
+def overhead(folder: Path) -> None:
+    for size in (20_000, 200_000):
+        given = items(folder / f"of {size}", 960, size)
+        with dask_of(2) as dask:
+            taken = []
+            for _ in range(3):
+                start = time.perf_counter()
+                assert len(list(dask.map(Sleep(0), given, "nothing"))) == len(given)
+                taken.append((time.perf_counter() - start) / len(given))
+        print(f"overhead, images of {size / 1e3:3.0f} kB: {1e3 * median(taken):.2f} ms an image")
+
+
+def busy(folder: Path) -> None:
+    workers, seconds = 64, 0.1
+    given = items(folder / "sleep", workers * 16 * 20, 20_000)
+    with dask_of(workers, processes=False) as dask:
+        list(dask.map(Sleep(0), given[: workers * 16], "warm"))
+        start = time.perf_counter()
+        assert len(list(dask.map(Sleep(seconds), given, "sleep"))) == len(given)
+        wall = time.perf_counter() - start
+    share = len(given) * seconds / (workers * wall)
+    print(f"{workers} workers, batches of 16 x {seconds} s, {wall:.1f} s in all: {share:.1%} busy")
+
+
+def alone() -> None:
+    """In a process that `measure` started: run one stage and print its peak memory."""
+    stage, model, data, folder, log = sys.argv[2:]
+    if stage == "infer":
+        from edsr_int8.targets.execution import infer as module
+
+        name = "encode_png"
+    else:
+        from edsr_int8.metrics import evaluate as module
+
+        name = "score_image"
+    counted, computed = getattr(module, name), os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def count(*arguments: Any) -> Any:
+        os.write(computed, b".")
+        return counted(*arguments)
+
+    setattr(module, name, count)
+    if stage == "infer":
+        infer_with(InProcess(), Path(model), Path(data), Path(folder))
+    else:
+        evaluate_in(Path(data), Path(folder))
+    status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    print(int(status["VmHWM"].split()[0]) / 1024)
+
+
+def measure(
+    stage: str, model: Path, data: Path, folder: Path, kill_after_s: float = 0
+) -> tuple[float, float, int]:
+    """Peak memory in MB, seconds, and how many frames were computed; killed first where it is asked for."""
+    log = folder / f"{stage}.computed"
+    log.unlink(missing_ok=True)
+    command = [sys.executable, __file__, "--alone", stage, str(model), str(data), str(folder), str(log)]
+    if kill_after_s:
+        first = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        time.sleep(kill_after_s)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        print(f"    killed after {kill_after_s:.0f} s and {log.stat().st_size} frames")
+    start = time.perf_counter()
+    found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return float(found.splitlines()[-1]), time.perf_counter() - start, log.stat().st_size
+
+
+def memory(folder: Path, count: int) -> None:
+    import shutil
+
+    model = network(folder / "tiny", 8, 1)
+    seconds: dict[str, float] = {}
+    for number in (10, count):
+        frames(folder / f"frames {number}", number)
+        work = folder / f"work {number}"
+        work.mkdir()
+        for stage in ("infer", "evaluate"):
+            peak, seconds[stage], computed = measure(stage, model, folder / f"frames {number}", work)
+            line = f"{stage:9s}{number:6d} frames  peak {peak:5.0f} MB  {seconds[stage]:6.1f} s"
+            print(f"{line}  {computed} computed")
+    shutil.rmtree(work / "scores")
+    moment = random.SystemRandom()
+    for stage in ("infer", "evaluate"):
+        after = moment.uniform(0.2, 0.7) * seconds[stage]
+        peak, taken, computed = measure(stage, model, folder / f"frames {count}", work, after)
+        print(
+            f"{stage:9s}{count:6d} frames  peak {peak:5.0f} MB  {taken:6.1f} s  {computed} computed, "
+            f"{computed - count} of them twice"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--parts", default="throughput,overhead,busy,memory")
+    parser.add_argument("--frames", type=int, default=1000)
+    given = parser.parse_args()
+    print(machine())
+    parts: dict[str, Callable[[Path], None]] = {
+        "throughput": throughput, "overhead": overhead, "busy": busy,
+        "memory": lambda folder: memory(folder, given.frames),
+    }  # fmt: skip
+    for part in given.parts.split(","):
+        with tempfile.TemporaryDirectory() as folder:
+            parts[part](Path(folder))
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--alone"]:
+        alone()
+    else:
+        main()
