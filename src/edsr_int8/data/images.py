@@ -52,8 +52,9 @@ def read_rgb(path: Path, *, upright: bool = False, data: bytes | None = None) ->
     """Decode one image file to uint8 HWC RGB, greyscale as three equal channels.
 
     `upright` turns the image as its orientation tag says. `data`: the file's bytes, where they were read
-    already; `path` is then what errors call it. InputError: the file is missing, damaged or cut short, has more than MOST_PIXELS, or holds what 8-bit RGB cannot: 16-bit or float samples, CMYK,
-    transparency, more than one picture.
+    already; `path` is then what errors call it. InputError: the file is missing, damaged or cut short, has
+    more than MOST_PIXELS, or holds what 8-bit RGB cannot: 16-bit or float samples, CMYK, transparency, more
+    than one picture.
     """
     with _opened(path, data) as image:
         if image.format == "PNG":

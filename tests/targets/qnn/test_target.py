@@ -51,7 +51,7 @@ def test_it_says_how_long_and_leaves_what_goes_onto_the_device_the_same_every_ti
 ) -> None:
     target = open_target(TargetRow("qnn", tile=TILE))
     write_png(tmp_path / "set/lr/a.png", photograph(30, 24))
-    infer(target, model, {"set": tmp_path / "set"}, tmp_path / "out")
+    infer(target, model, {"set": tmp_path / "set"}, tmp_path / "out", partial=tmp_path / "partial")
     assert json.loads((tmp_path / "out/status.json").read_text()) == {"status": "ok"}
     assert "qnn: simulates 2 tiles, about 1 min" in capsys.readouterr().err
     target.compile(model, tmp_path / "again")
