@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 
 from edsr_int8.errors import InputError
 
@@ -75,11 +74,15 @@ def _array(content: bytes) -> NDArray[Any]:
 
 
 @cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
+def _adapter(kind: Any) -> Any:
+    from pydantic import TypeAdapter  # a tenth of a second, which who reads nothing need not wait for
+
     return TypeAdapter(kind)
 
 
 def _valid(kind: Any, content: Any, *, as_json: bool) -> Any:
+    from pydantic import ValidationError
+
     adapter = _adapter(kind)
     try:
         return adapter.validate_json(content) if as_json else adapter.validate_python(content)

@@ -16,7 +16,7 @@ from http_server import Served
 from ruamel.yaml import YAML
 
 from edsr_int8.data.degrade.bicubic import reduce
-from edsr_int8.data.download.sources import file_name
+from edsr_int8.data.download.urls import file_name
 from edsr_int8.models.description import Description
 
 PRESET = Path(__file__).resolve().parents[2] / "presets" / "card.yaml"
