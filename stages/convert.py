@@ -14,7 +14,7 @@ def convert(params: Params, model: str) -> None:
     try:
         convert_checkpoint(
             Path(wanted.weights), wanted.source, wanted.description, layout.checkpoint(model),
-            img_range=wanted.img_range, rgb_mean=wanted.rgb_mean,
+            img_range=wanted.img_range, rgb_mean=wanted.rgb_mean, pinned=wanted.sha256,
         )  # fmt: skip
     except InputError as error:
         raise InputError(f"models.{model}: {error}") from None

@@ -164,6 +164,8 @@ def _check(_: argparse.Namespace) -> int:
         print(f"warning: {line}", file=sys.stderr)
     for line in found.problems:
         print(f"error: {line}", file=sys.stderr)
+    for line in found.unpinned:
+        print(line)
     print(f"{len(rows.models)} models, {len(rows.precisions)} precisions, {len(rows.targets)} targets")
     unknown = f", and {', '.join(found.fetch_unknown)} of unknown length" if found.fetch_unknown else ""
     print(f"to fetch: {found.fetch_bytes / 1e6:.0f} MB{unknown}")

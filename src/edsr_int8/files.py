@@ -158,6 +158,14 @@ def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]])
         writer.writerows(rows)
 
 
+def at_home(path: str, what: str = "") -> str:
+    """`path`, with a `~` at its beginning as the home folder. InputError names `what`: of no user here."""
+    full = os.path.expanduser(path)
+    if full.startswith("~"):
+        raise InputError(f"{what}{': ' if what else ''}{path}: there is no such user; write the whole path")
+    return full
+
+
 def sha256(path: Path) -> str:
     """Hex digest of a whole file, which need not fit in memory."""
     with path.open("rb") as file:

@@ -7,6 +7,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save
 from torch import nn
 
+from edsr_int8.artifacts import reading
 from edsr_int8.checkpoints.checkpoint import Checkpoint, open_described
 from edsr_int8.checkpoints.convention import on_grey_levels
 from edsr_int8.checkpoints.facts import NetworkFacts, read_facts, write_facts
@@ -30,17 +31,20 @@ def convert(
     *,
     img_range: float | None = None,
     rgb_mean: RGB | None = None,
+    pinned: str = "",
 ) -> NetworkFacts:
     """Write `out`/weights.safetensors and `out`/description.json; equal checkpoints give equal bytes.
 
     The converted network takes and gives 0..255, whatever it was trained on: `img_range` and `rgb_mean` say
-    that, in BasicSR's words; where they are None, the file or a trial tells. Warnings go to stderr.
+    that, in BasicSR's words; where they are None, the file or a trial tells. `pinned`: what the file's
+    SHA-256 begins with. Warnings go to stderr.
 
     InputError, one line that begins with the file: it cannot be read, holds another network than the one that
     is described, or does not tell what it was trained on.
     """
     if description.upsampler == "direct" and rgb_mean not in (None, NO_MEAN):
         raise InputError(f"{weights}: rgb_mean: the direct upsampler has no mean shift; leave it out")
+    digest = _pinned(weights, pinned)
     checkpoint = open_described(weights, source, description)
     stated = Stated(description.res_scale, img_range, rgb_mean)
     verdict = settle(checkpoint, stated)
@@ -59,7 +63,7 @@ def convert(
         params=parameters(described),
         macs_per_pixel=macs_per_pixel(described),
         receptive_radius=receptive_radius(described),
-        weights_sha256=sha256(weights),
+        weights_sha256=digest,
         img_range=convention.img_range,
     )
     with atomic(out / FILE) as temporary:
@@ -68,11 +72,25 @@ def convert(
     return facts
 
 
+def _pinned(weights: Path, expected: str) -> str:
+    """The SHA-256 of the file, before anything in it is read. InputError: another than expected."""
+    try:
+        found = sha256(weights)
+    except OSError as error:
+        raise InputError(f"{weights}: {error.strerror or error}") from None
+    if not found.startswith(expected):
+        raise InputError(
+            f"{weights}: sha256 is {found}, the row says {expected}; fetch the file again, or correct the row"
+        )
+    return found
+
+
 def load_network(folder: Path) -> tuple[nn.Module, NetworkFacts]:
     """The converted network as a module in evaluation mode, without gradients, and its facts."""
     facts = read_facts(folder)
-    module = build(facts)
-    module.load_state_dict(load_file(folder / FILE))
+    with reading(folder / FILE, "convert"):
+        module = build(facts)
+        module.load_state_dict(load_file(folder / FILE))
     return module.eval().requires_grad_(False), facts
 
 

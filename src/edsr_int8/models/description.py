@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Interval
+from annotated_types import Interval
 
 from edsr_int8.errors import InputError
 
@@ -31,10 +31,10 @@ class NetworkRow:
 
     source: Literal["official", "basicsr"]
     network: Literal["edsr", "mdsr"]
-    features: Annotated[int, Ge(1)]
-    blocks: Annotated[int, Ge(1)]
+    features: Annotated[int, Interval(ge=1, le=1024)]  # Lim et al. 2017 have 256, and 80 blocks in MDSR
+    blocks: Annotated[int, Interval(ge=1, le=512)]
     scale: Annotated[int, Interval(ge=1, le=8)]  # no Literal: that takes true for 1
-    res_scale: Annotated[float, Ge(0)]
+    res_scale: Annotated[float, Interval(ge=0, le=100)]
     upsampler: Literal["pixelshuffle", "direct", "none"]
 
     @property
@@ -60,8 +60,8 @@ def check(description: Description) -> None:
     _require(d.upsampler in SCALES, "upsampler", d.upsampler, "pixelshuffle, direct or none")
     allowed = MDSR_SCALES if d.network == "mdsr" else SCALES[d.upsampler]
     _require(d.scale in allowed, "scale", d.scale, f"one of {allowed} with {d.network} and {d.upsampler}")
-    _require(d.features >= 1, "features", d.features, "1 or more")
-    _require(d.blocks >= 1, "blocks", d.blocks, "1 or more")
+    _require(1 <= d.features <= 1024, "features", d.features, "1 to 1024")
+    _require(1 <= d.blocks <= 512, "blocks", d.blocks, "1 to 512")
     _require(0 < d.res_scale < math.inf, "res_scale", d.res_scale, "a positive number, such as 1.0 or 0.1")
     if d.network == "mdsr":
         _require(d.upsampler == "pixelshuffle", "upsampler", d.upsampler, "pixelshuffle for mdsr")

@@ -13,7 +13,7 @@ from edsr_int8.checkpoints.checkpoint import Checkpoint, open_unknown
 from edsr_int8.checkpoints.settle import Stated, Verdict, settle
 from edsr_int8.data.pairs.row import DatasetRow
 from edsr_int8.errors import InputError
-from edsr_int8.files import atomic
+from edsr_int8.files import at_home, atomic, sha256
 from edsr_int8.pipeline import layout, params
 from edsr_int8.pipeline.image_folder import patterns
 from edsr_int8.pipeline.insert_rows import insert_rows
@@ -44,7 +44,7 @@ def add(wish: Wish, file: Path) -> list[str]:
     """
     rows = params.load(file)
     _check_stated(wish.stated)
-    checkpoint = open_unknown(wish.weights.expanduser(), scale=wish.scale)
+    checkpoint = open_unknown(_at_home(wish.weights), scale=wish.scale)
     verdict = settle(checkpoint, wish.stated)
     if not verdict.sure and not _all_stated(wish.stated, checkpoint):
         raise InputError(f"{wish.weights}: {_question(verdict)}")
@@ -66,6 +66,10 @@ def add(wish: Wish, file: Path) -> list[str]:
 DIGITS = 6  # of a mean in 0..1: a ten-thousandth of a grey level
 FLAGS = "--res-scale, --img-range, --rgb-mean"
 GREY = "one channel: the network gets the luma of an image and gives a grey one, so it is scored in grey"
+
+
+def _at_home(path: Path) -> Path:
+    return Path(at_home(str(path)))
 
 
 def _check_stated(stated: Stated) -> None:
@@ -120,7 +124,8 @@ def _model(wish: Wish, checkpoint: Checkpoint, verdict: Verdict, evaluation: str
         "upsampler": d.upsampler,
         "img_range": convention.img_range,
         "rgb_mean": [round(x, DIGITS) for x in convention.rgb_mean],
-        "weights": str(wish.weights.expanduser().absolute()),
+        "weights": str(_at_home(wish.weights).absolute()),
+        "sha256": sha256(_at_home(wish.weights)),
         "evaluation": [evaluation],
         "calibration": calibration,
         "protocols": own if d.scale == 1 and own else [*own, "benchmark_y"],
@@ -144,7 +149,7 @@ def _datasets(wish: Wish, checkpoint: Checkpoint, name: str, rows: Params) -> tu
 
 def _folder_row(folder: Path, scale: int) -> Row:
     hr, lr = patterns(folder)
-    return _dataset_row(str(folder.expanduser().absolute()), hr, lr, scale)
+    return _dataset_row(str(_at_home(folder).absolute()), hr, lr, scale)
 
 
 def _sample_row(part: str, scale: int) -> Row:

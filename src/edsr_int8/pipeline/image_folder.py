@@ -5,6 +5,7 @@ from pathlib import Path
 
 from edsr_int8.data.pairs.patterns import find_files
 from edsr_int8.errors import InputError
+from edsr_int8.files import at_home
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 # Names of folders, in any case, that hold one side of pairs.
@@ -17,7 +18,7 @@ def patterns(folder: Path) -> tuple[str, str]:
 
     InputError: no such folder, or no images in it.
     """
-    folder = folder.expanduser()
+    folder = Path(at_home(str(folder)))
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     reference, degraded = (_named(folder, names) for names in (REFERENCE, DEGRADED))

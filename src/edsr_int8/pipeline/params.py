@@ -3,43 +3,73 @@
 import json
 import re
 from dataclasses import replace
-from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
 from edsr_int8.errors import InputError
+from edsr_int8.files import at_home
 from edsr_int8.pipeline.refusals import dotted, refusal
 from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.rules import check_rows
 
+MOST_BYTES = 2**20
+DEEPEST = 16  # values in values; rows have 5
+SHOWN = 300  # characters of what the reader of YAML says
 INVISIBLE_TO_DVC = ("size", "nfiles")  # keys that DVC's run cache leaves out: a stale result comes back
 
 
 def load(path: Path) -> Params:
     """Read and check `path`. InputError names the file, row and key, and what is allowed."""
     try:
-        tree = YAML(typ="safe").load(path.read_text(encoding="utf-8"))  # DVC's reader: both see the same
-    except FileNotFoundError:
-        raise InputError(f"{path}: not found; copy one of presets/ there") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    try:
+        tree = _tree(path)
         params = parse(tree)
         check_rows(params, tree)
+        return _with_home(params)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    return _with_home(params)
+
+
+def _tree(path: Path) -> Any:
+    """Plain YAML values. InputError: none, or more than settings are."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise InputError(f"has more than {MOST_BYTES} bytes; settings have a few thousand")
+        text = path.read_text(encoding="utf-8")
+        _check_nesting(text)
+        return YAML(typ="safe").load(text)  # DVC's reader: both see the same
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError("not found; copy one of presets/ there") from None
+    except OSError as error:
+        raise InputError(f"{error.strerror or error}") from None
+    except Exception as error:  # no YAML, no UTF-8; ValueError: dates and numbers that are none
+        raise InputError(f"not YAML: {' '.join(str(error).split())[:SHOWN]}") from None
+
+
+def _check_nesting(text: str) -> None:
+    """InputError: anchors, which DVC rewrites and which make a few lines gigabytes, or values very deep."""
+    depth = 0
+    for event in YAML(typ="safe").parse(text):
+        if getattr(event, "anchor", None):
+            raise InputError(f"the anchor {event.anchor}: write the value itself, as DVC keeps no anchors")
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > DEEPEST:
+            raise InputError(f"values in each other, more than {DEEPEST} deep")
 
 
 def _with_home(params: Params) -> Params:
-    """`~` as the home folder, in the paths that DVC does not watch."""
-    targets = {key: replace(row, outputs=expanduser(row.outputs)) for key, row in params.targets.items()}
-    fid = params.fid and replace(params.fid, weights=expanduser(params.fid.weights))
-    return replace(params, targets=targets, mirror=expanduser(params.mirror), fid=fid)
+    """`~` as the home folder, in the paths that DVC does not watch. InputError: there is no such user."""
+    targets = {
+        key: replace(row, outputs=at_home(row.outputs, f"targets.{key}.outputs"))
+        for key, row in params.targets.items()
+    }
+    fid = params.fid and replace(params.fid, weights=at_home(params.fid.weights, "fid.weights"))
+    return replace(params, targets=targets, mirror=at_home(params.mirror, "mirror"), fid=fid)
 
 
 def parse(tree: Any) -> Params:
@@ -61,6 +91,8 @@ def _check_tree(value: Any, place: tuple[Any, ...]) -> None:
     elif isinstance(value, list):
         for index, below in enumerate(value):
             _check_tree(below, (*place, index))
+    elif isinstance(value, str) and not value.isprintable():
+        raise InputError(f"{dotted(place)}: holds a line end or a control character; leave it out")
     elif not isinstance(value, str | int | float | None):
         raise InputError(f"{dotted(place)}: found the {type(value).__name__} {value}; put text in quotes")
 

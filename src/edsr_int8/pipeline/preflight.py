@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edsr_int8.data.pairs.row import DatasetRow
+from edsr_int8.files import sha256
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.disk_estimate import disk_bytes
 from edsr_int8.pipeline.rows import Params, named_paths
@@ -17,6 +18,7 @@ WIDE = 256  # features of those networks that are trained with res_scale 0.1 (Li
 class Plan:
     problems: tuple[str, ...]  # a run would stop at these
     warnings: tuple[str, ...]
+    unpinned: tuple[str, ...]  # what to add to rows so that no other weights are ever taken for theirs
     fetch_bytes: int  # still to download, of the rows that state their bytes
     fetch_unknown: tuple[str, ...]  # rows to download whose bytes are not stated
     disk_bytes: int  # needed, roughly
@@ -38,6 +40,7 @@ def plan(params: Params, root: Path) -> Plan:
             *_calibration_warnings(params),
             *_fid_warnings(params, root),
         ),
+        unpinned=tuple(_unpinned(params, root)),
         fetch_bytes=fetch_bytes,
         fetch_unknown=tuple(key for key, row in wanted.items() if not row.bytes),
         disk_bytes=needed_bytes,
@@ -83,6 +86,17 @@ def _missing_files(params: Params, root: Path) -> list[str]:
                 f"params.yaml: {key}: {name} is not there, and no downloads or training row makes it"
             )
     return missing
+
+
+def _unpinned(params: Params, root: Path) -> list[str]:
+    """Weights that are there, and that nothing knows by hash: no row, and no download."""
+    rows = {key: row.weights for key, row in params.models.items() if not row.sha256}
+    produced = _produced(params)
+    return [
+        f"models.{key}: add sha256: {sha256(root / name)}, so that no other file is taken for these weights"
+        for key, name in rows.items()
+        if (root / name).is_file() and not any(_overlap(Path(name), folder) for folder in produced)
+    ]
 
 
 def _overlap(path: Path, folder: Path) -> bool:

@@ -40,7 +40,8 @@ WANTED = {  # pydantic's error type -> what was expected
     "dataclass_type": "keys and values",
     "dict_type": "rows by name ({} for none)",
 }
-LIMITS = ("literal_error", "greater_than_equal", "less_than_equal")
+LIMITS = ("literal_error", "greater_than", "greater_than_equal", "less_than_equal")
+SHOWN = 60  # characters of a value that is wrong
 
 
 def refusal(errors: Sequence[Mapping[str, Any]], kind: type) -> str:
@@ -53,18 +54,24 @@ def refusal(errors: Sequence[Mapping[str, Any]], kind: type) -> str:
     if error["type"] == UNKNOWN:
         return f"{dotted(place)}: {_unknown(place, kind)}"
     if _is_shape(place):
-        return f"{dotted(place[:3])}: expected native or [height, width], found {found!r}"
+        return f"{dotted(place[:3])}: expected native or [height, width], found {_shown(found)}"
     if error["type"] == MISSING and isinstance(place[-1], int):
-        return f"{dotted(place[:-1])}: expected more entries, found {found!r}"
+        return f"{dotted(place[:-1])}: expected more entries, found {_shown(found)}"
     if error["type"] == MISSING:
         keys = [one["loc"][-1] for one in errors if (one["type"], one["loc"][:-1]) == (MISSING, place[:-1])]
         return f"{dotted(place[:-1])}: missing {', '.join(keys)}"
     if wanted := WANTED.get(error["type"]):
         quotes = "; put it in quotes" if wanted == "text" and isinstance(found, int | float) else ""
-        return f"{dotted(place)}: expected {wanted}, found {found!r}{quotes}"
+        return f"{dotted(place)}: expected {wanted}, found {_shown(found)}{quotes}"
     if error["type"] in LIMITS:
-        return f"{dotted(place)}: found {found!r}; allowed: {_allowed(_annotation(kind, place))}"
-    return f"{dotted(place)}: found {found!r}: {error['msg']}"
+        return f"{dotted(place)}: found {_shown(found)}; allowed: {_allowed(_annotation(kind, place))}"
+    return f"{dotted(place)}: found {_shown(found)}: {error['msg']}"
+
+
+def _shown(value: Any) -> str:
+    """As YAML's plain values look in Python; cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
 
 
 def _is_shape(place: Sequence[str | int]) -> bool:
@@ -114,5 +121,8 @@ def _allowed(kind: Any) -> str:
     low, high = None, None
     for limit in typing.get_args(kind)[1:]:
         low = getattr(limit, "ge", low) if isinstance(limit, Ge | Interval) else low
+        low = low if getattr(limit, "gt", None) is None else f"above {limit.gt}"
         high = getattr(limit, "le", high) if isinstance(limit, Le | Interval) else high
+    if isinstance(low, str):
+        return f"{low}, to {high}"
     return f"from {low} to {high}" if high is not None else f"at least {low}"

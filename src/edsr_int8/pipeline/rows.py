@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from annotated_types import Ge, Gt, Interval, MinLen
+from annotated_types import Interval, MinLen
 
 from edsr_int8.data.download.row import DownloadRow
 from edsr_int8.data.pairs.row import DatasetRow
@@ -28,7 +28,7 @@ REFERENCE_PRECISION = "fp32"  # every drop is measured against it ...
 REFERENCE_TARGET = "onnxruntime"  # ... on the same target, or on this one where that target has none
 
 Names = Annotated[tuple[str, ...], MinLen(1)]
-Pixels = Annotated[int, Ge(1)]
+Pixels = Annotated[int, Interval(ge=1, le=8192)]  # 8K video is 7680 wide
 Share = Annotated[float, Interval(ge=0, le=1)]
 
 
@@ -42,8 +42,9 @@ class Model(NetworkRow):
     protocols: Annotated[tuple[ProtocolName, ...], MinLen(1)]
     shape: Literal["native"] | tuple[Pixels, Pixels]  # height and width that every build is compiled for
     # The network was trained on (image / 255 - rgb_mean) * img_range; null: the file tells, or a trial.
-    img_range: Annotated[float, Gt(0)] | None = None
+    img_range: Annotated[float, Interval(gt=0, le=65535)] | None = None
     rgb_mean: tuple[Share, Share, Share] | None = None
+    sha256: str = ""  # of `weights`: whole, or its first 8 or more hex digits; '': any file will do
     reference: Mapping[str, float] = field(default_factory=dict)  # published figures: REFERENCE_FIGURES
 
     @property
@@ -54,7 +55,7 @@ class Model(NetworkRow):
 
 @dataclass(frozen=True)
 class Calibration:
-    images: Annotated[int, Ge(1)]  # the first N of each calibration set
+    images: Annotated[int, Interval(ge=1, le=100_000)]  # the first N of each calibration set
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,10 @@ class Fid:
     weights: str  # file of the Inception network; without it the figure is left out, and the table says so
     sha256: str  # of that file: whole, or its first 8 or more hex digits
     urls: tuple[str, ...] = ()  # where to fetch it from
-    patch: Annotated[int, Ge(1)] = 256  # pixels a side
-    patches: Annotated[int, Ge(0)] = 0  # at most so many of each data set, spread evenly; 0: all
+    patch: Annotated[int, Interval(ge=1, le=2048)] = 256  # pixels a side
+    patches: Annotated[int, Interval(ge=0, le=10_000_000)] = (
+        0  # at most so many of each data set, spread evenly; 0: all
+    )
 
 
 @dataclass(frozen=True)

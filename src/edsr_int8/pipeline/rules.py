@@ -1,14 +1,16 @@
 """What the rows of params.yaml must satisfy beyond their types: each in itself, and among each other."""
 
-import os
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
+from edsr_int8.data.download.urls import check_url
 from edsr_int8.data.pairs.patterns import check_pattern
 from edsr_int8.data.pairs.row import DatasetRow
 from edsr_int8.errors import InputError
+from edsr_int8.files import at_home
+from edsr_int8.models.complexity import parameters
 from edsr_int8.models.description import NetworkRow, check, scales
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.rows import (
@@ -24,6 +26,10 @@ from edsr_int8.quantization.recipe import Override, RangeEstimator, Recipe
 from edsr_int8.targets.row import TargetRow, check_row
 from edsr_int8.training.schedule import Training
 
+MOST_PARAMETERS = 500_000_000  # the largest published EDSR has 43 million
+MOST_PIXELS_OF_STATISTICS = 2**26  # 0.2 GB, kept in memory
+MOST_PIXELS_A_STEP = 2**24  # one activation of 64 features then takes 4 GB
+
 
 def check_rows(params: Params, tree: Mapping[str, Any]) -> None:
     """InputError, beginning with section and row: a contradiction, or a key that would be ignored.
@@ -35,6 +41,8 @@ def check_rows(params: Params, tree: Mapping[str, Any]) -> None:
     _check_paths(params)
     for key, download in params.downloads.items():
         _check_digest(download.sha256, f"downloads.{key}")
+        _check_urls(download.urls, f"downloads.{key}.urls")
+    _check_urls([params.mirror] if "://" in params.mirror else [], "mirror")
     if params.fid:
         _check_fid(params.fid)
     for key, dataset in params.datasets.items():
@@ -72,7 +80,7 @@ def _check_reference_rows(params: Params) -> None:
 
 def _check_paths(params: Params) -> None:
     for key, path in named_paths(params):
-        if (full := os.path.expanduser(path)) != path:
+        if (full := at_home(path, key)) != path:
             raise InputError(f"{key}: DVC does not know that ~ in {path} is your home; write {full}")
 
 
@@ -81,8 +89,17 @@ def _check_digest(sha256: str, where: str) -> None:
         raise InputError(f"{where}.sha256: expected 8 to 64 lower-case hex digits, found {sha256!r}")
 
 
+def _check_urls(urls: Iterable[str], where: str) -> None:
+    for url in urls:
+        try:
+            check_url(url)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from None
+
+
 def _check_fid(fid: Fid) -> None:
     _check_digest(fid.sha256, "fid")
+    _check_urls(fid.urls, "fid.urls")
     if Path(fid.weights).is_relative_to(layout.fetched("")):
         # A row of downloads may run after the stage that looks for this file, which would then fail.
         raise InputError(
@@ -110,6 +127,12 @@ def _check_dataset(dataset: DatasetRow, given: Collection[str], where: str) -> N
         )
 
 
+def _check_once(names: Sequence[str], where: str) -> None:
+    """InputError: a name comes twice, and with it each of its rows in the table."""
+    if twice := [name for number, name in enumerate(names) if name in names[:number]]:
+        raise InputError(f"{where}: names {twice[0]} twice; name it once")
+
+
 def _check_recipe(recipe: Recipe, given: Mapping[str, Any], where: str) -> None:
     if recipe.dtype != "int8":
         if ignored := [key for key in given if key != "dtype"]:
@@ -118,6 +141,9 @@ def _check_recipe(recipe: Recipe, given: Mapping[str, Any], where: str) -> None:
     if not recipe.ranges:
         raise InputError(f"{where}: missing ranges; allowed: {_listed(get_args(RangeEstimator))}")
     _check_ranges(recipe, where)
+    wanted = recipe.statistics
+    _check_pixels(wanted.crops, wanted.patch, MOST_PIXELS_OF_STATISTICS, f"{where}.statistics.crops")
+    _check_pixels(recipe.finetune.batch, wanted.patch, MOST_PIXELS_A_STEP, f"{where}.finetune.batch")
     for index, override in enumerate(recipe.overrides):
         _check_ranges(override, f"{where}.overrides[{index}]")
     if "statistics" in given and not recipe.needs_crops:
@@ -134,6 +160,12 @@ def _check_recipe(recipe: Recipe, given: Mapping[str, Any], where: str) -> None:
             f"{where}.collapse_tail: is for layers that stay above 8 bits; "
             "give high_precision_layers or high_precision_budget, too"
         )
+
+
+def _check_pixels(count: int, side: int, most: int, where: str) -> None:
+    """InputError: so many square crops of so many pixels a side take more memory than machines have."""
+    if count * side**2 > most:
+        raise InputError(f"{where}: {count} crops of {side}x{side} pixels; at most {most} pixels together")
 
 
 def _check_ranges(estimator: Recipe | Override, where: str) -> None:
@@ -158,11 +190,20 @@ def _check_network(row: NetworkRow, where: str) -> None:
         check(row.description)
     except InputError as error:
         raise InputError(f"{where}.{error}") from None
+    if (count := parameters(row.description)) > MOST_PARAMETERS:
+        raise InputError(
+            f"{where}: {row.features} features and {row.blocks} blocks have {count} parameters; at most "
+            f"{MOST_PARAMETERS}, 2 GB, fit into an ONNX file"
+        )
     if row.source == "basicsr" and (row.network == "mdsr" or row.upsampler == "direct"):
         raise InputError(f"{where}.source: basicsr has no mdsr and no direct upsampler; official has")
 
 
 def _check_model(model: Model, params: Params, where: str) -> None:
+    _check_once(model.evaluation, f"{where}.evaluation")
+    _check_once(model.protocols, f"{where}.protocols")
+    if model.sha256:
+        _check_digest(model.sha256, where)
     for name in model.evaluation:
         _check_use(params, name, (model.scale,), f"{where}.evaluation", paired=True)
     _check_use(params, model.calibration, (model.scale,), f"{where}.calibration", paired=False)
@@ -176,6 +217,8 @@ def _check_model(model: Model, params: Params, where: str) -> None:
 
 def _check_training(training: Training, params: Params, where: str) -> None:
     learnt = scales(training.description)
+    _check_once(training.validation, f"{where}.validation")
+    _check_pixels(training.batch, training.patch, MOST_PIXELS_A_STEP, f"{where}.batch")
     for key, names in (("datasets", training.datasets), ("validation", training.validation)):
         for name in names:
             _check_use(params, name, learnt, f"{where}.{key}", paired=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Interval
+from annotated_types import Interval
 
 RangeEstimator = Literal["percentile", "minmax", "mse", "entropy", "search"]
 Percentile = Annotated[float | None, Interval(ge=50, le=100)]  # None for the other range estimators
@@ -22,8 +22,8 @@ class Override:
 class Statistics:
     """The crops of calibration images that rewrites, corrections and finetuning learn from."""
 
-    crops: Annotated[int, Ge(1)] = 1024
-    patch: Annotated[int, Ge(8)] = 32  # their height and width, pixels
+    crops: Annotated[int, Interval(ge=1, le=1_000_000)] = 1024
+    patch: Annotated[int, Interval(ge=8, le=1024)] = 32  # their height and width, pixels
     seed: Annotated[int, Interval(ge=0, le=2**32 - 1)] = 0
 
 
@@ -31,8 +31,8 @@ class Statistics:
 class Finetune:
     """Budget of learning from the float network's output."""
 
-    steps: Annotated[int, Ge(0)] = 0  # 0: none
-    batch: Annotated[int, Ge(1)] = 8  # crops a step
+    steps: Annotated[int, Interval(ge=0, le=10_000_000)] = 0  # 0: none
+    batch: Annotated[int, Interval(ge=1, le=4096)] = 8  # crops a step
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 from dataclasses import dataclass, fields
 from typing import Annotated, Literal, get_args
 
-from annotated_types import Ge, Interval
+from annotated_types import Interval
 
 from edsr_int8.errors import InputError
 
 MOST_THREADS = 1024  # runtimes accept many more, then crash
 Runtime = Literal["onnxruntime", "openvino", "integer", "torch", "tensorrt", "vacc", "litert", "qnn"]
 Rounding = Literal["", "fixed_point", "fused", "fixed_point+fused", "tflite"]
-Pixels = Annotated[int, Ge(1)]
+Pixels = Annotated[int, Interval(ge=1, le=8192)]
 PROCESS = ("threads", "memory_budget_mb")
 KEYS: dict[Runtime, tuple[str, ...]] = {  # which keys each runtime reads
     "onnxruntime": ("provider", *PROCESS),
@@ -30,7 +30,7 @@ class TargetRow:
 
     runtime: Runtime
     threads: Annotated[int, Interval(ge=0, le=MOST_THREADS)] = 0  # 0: all cores
-    memory_budget_mb: Annotated[int, Ge(1)] = 2048  # MiB of the whole process
+    memory_budget_mb: Annotated[int, Interval(ge=1, le=2**22)] = 2048  # MiB of the whole process
     provider: str = ""  # execution provider or device, in the runtime's own words; '': its default
     rounding: Rounding = ""  # `integer` only: how it rounds, see integer/target.py
     tile: tuple[Pixels, Pixels] | None = None  # height and width of the one shape that it runs; None: any

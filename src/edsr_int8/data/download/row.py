@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, MinLen
+from annotated_types import Interval, MinLen
 
 
 @dataclass(frozen=True)
@@ -13,4 +13,4 @@ class DownloadRow:
     urls: Annotated[tuple[str, ...], MinLen(1)]  # tried in turn
     sha256: str  # whole, or its first 8 or more hex digits where a publisher prints those
     unpack: Literal["zip", "tar", ""]  # '': keep the file as it is
-    bytes: Annotated[int, Ge(0)] = 0  # 0: unknown
+    bytes: Annotated[int, Interval(ge=0, le=10**15)] = 0  # 0: unknown

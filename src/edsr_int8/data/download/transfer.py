@@ -18,7 +18,7 @@ from edsr_int8.data.download.pace import SLOWEST, Pace
 from edsr_int8.data.download.sources import SourceError, TransientError
 from edsr_int8.data.download.urls import scheme
 from edsr_int8.errors import InputError
-from edsr_int8.files import atomic
+from edsr_int8.files import at_home, atomic
 from edsr_int8.progress import byte_bar
 
 MOST_UNKNOWN_BYTES = 2**32  # of a file whose length neither its row nor the server says
@@ -73,7 +73,7 @@ def download(
 def _mirrored(mirror: str, name: str, sha256: str) -> list[str]:
     if not mirror:
         return []
-    prefix = mirror if "://" in mirror else Path(mirror).expanduser().absolute().as_uri()
+    prefix = mirror if "://" in mirror else Path(at_home(mirror, "mirror")).absolute().as_uri()
     return [f"{prefix.rstrip('/')}/{quote(file)}" for file in (name, sha256)]
 
 

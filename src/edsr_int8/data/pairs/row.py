@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Interval
+from annotated_types import Interval
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,6 @@ class DatasetRow:
     path: str
     hr: str  # '': degraded images only, for calibration
     lr: str  # '': made from hr, by bicubic reduction (sr) or a seeded camera shake (deblur)
-    limit: Annotated[int, Ge(0)] = 0  # the first N pairs; 0: all
+    limit: Annotated[int, Interval(ge=0, le=10_000_000)] = 0  # the first N pairs; 0: all
     seed: Annotated[int, Interval(ge=0, le=2**32 - 1)] = 0  # of the camera shake
-    copies: Annotated[int, Ge(1)] = 1  # camera shakes per photograph
+    copies: Annotated[int, Interval(ge=1, le=1000)] = 1  # camera shakes per photograph
