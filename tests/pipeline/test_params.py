@@ -47,7 +47,7 @@ def test_values_arrive_typed(tmp_path: Path) -> None:
     [
         ("models.edsr_x2_sample.feature", 64, ["models.edsr_x2_sample.feature", "unknown key", "features"]),
         ("models.edsr_x2_sample.features", "many", ["features", "a whole number", "'many'"]),
-        ("models.edsr_x2_sample.features", 0, ["features", "at least 1"]),
+        ("models.edsr_x2_sample.features", 0, ["features", "from 1 to 1024"]),
         ("models.edsr_x2_sample.features", True, ["features", "a whole number", "True"]),
         ("models.edsr_x2_sample.features", ..., ["models.edsr_x2_sample", "missing features"]),
         ("models.edsr_x2_sample.source", "basic", ["source", "'official', 'basicsr'"]),
@@ -94,7 +94,7 @@ def test_values_arrive_typed(tmp_path: Path) -> None:
         ("precisions.int8.gptq", 1, ["precisions.int8.gptq", "true or false"]),
         ("precisions.int8.unify_scales", "yes", ["precisions.int8.unify_scales", "true or false"]),
         ("precisions.int8.finetune", {"step": 9}, ["precisions.int8.finetune.step", "did you mean steps"]),
-        ("precisions.int8.finetune", {"steps": -1}, ["precisions.int8.finetune.steps", "at least 0"]),
+        ("precisions.int8.finetune", {"steps": -1}, ["precisions.int8.finetune.steps", "from 0 to"]),
         ("precisions.int8.overrides", [{"tensors": "head"}], ["precisions.int8.overrides[0]", "ranges"]),
         (
             "precisions.int8.high_precision_budget",
@@ -133,7 +133,7 @@ def test_values_arrive_typed(tmp_path: Path) -> None:
         ("fid", {"weights": "w.pth"}, ["fid", "missing sha256"]),
         ("fid", {"weights": "w.pth", "sha256": "67"}, ["fid.sha256", "hex digits", "'67'"]),
         ("fid", {"weights": "data/fetched/w.pth", "sha256": "6726825d"}, ["fid.weights", "another folder"]),
-        ("fid", {"weights": "w.pth", "sha256": "6726825d", "patch": 0}, ["fid.patch", "at least 1"]),
+        ("fid", {"weights": "w.pth", "sha256": "6726825d", "patch": 0}, ["fid.patch", "from 1 to 2048"]),
         ("models", {}, ["models", "no row"]),
     ],
 )
@@ -153,7 +153,7 @@ def test_what_does_not_fit_is_refused_by_name(tmp_path: Path, key: str, value: A
         ("edsr_x3.datasets", ["div2k_train_x2"], ["datasets", "div2k_train_x2 has scale 2", "scale 3"]),
         ("mdsr.datasets", ["div2k_train_x2", "div2k_train_x4"], ["none has scale 3", "2, 3, 4"]),
         ("mdsr.validation", ["div2k_x4"], ["mdsr.validation", "none has scale 2"]),
-        ("mdsr.halve_every", -1, ["halve_every", "at least 0"]),
+        ("mdsr.halve_every", -1, ["halve_every", "from 0 to"]),
         ("mdsr.learning_rate", float("inf"), ["mdsr.learning_rate", "a finite number"]),
         ("mdsr.learning_rate", 2, ["mdsr.learning_rate", "from 0 to 1"]),
         ("mdsr.seed", 2**64, ["mdsr.seed", "from 0 to 4294967295"]),
@@ -271,3 +271,95 @@ def test_home_is_put_in_where_dvc_does_not_watch_the_path(tmp_path: Path) -> Non
     assert rows.fid is not None
     found = [rows.mirror, rows.fid.weights, rows.targets["card"].outputs]
     assert found == [str(Path.home() / name) for name in ("mirror", "w.pth", "outputs")]
+
+
+LAUGHS = "\n".join(["a0: &a0 [1, 1]", *(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]" for n in range(1, 9))])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (LAUGHS, "the anchor a0: write the value itself"),
+        ("a: " + "[" * 900 + "]" * 900, "more than 16 deep"),
+        ("a: " + "{b: " * 900, "more than 16 deep"),
+        ("a: " + "9" * 5000, "not YAML"),
+        ("a: 2026-99-99", "not YAML"),
+        ("a: [", "not YAML"),
+        ("a: 1\na: 2", "not YAML"),
+        ("!!python/object/apply:os.system [ls]", "not YAML"),
+        ("a: !!binary x", "not YAML"),
+        ('mirror: "a\\0b"', "mirror: holds a line end or a control character"),
+        ('mirror: "a\\nb"', "mirror: holds a line end or a control character"),
+        ("? [1, 2]\n: 3", "a name is text of letters"),
+        ('"a\\nb": 3', "a name is text of letters"),
+        ("- 1", ""),
+        ("", ""),
+        ("x" * 2**21, "has more than 1048576 bytes"),
+    ],
+)
+def test_what_is_no_settings_ends_in_one_line(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(text)
+    with pytest.raises(InputError) as caught:
+        params.load(file)
+    message = str(caught.value)
+    assert message.startswith(f"{file}: ") and words in message
+    assert "\n" not in message and len(message) < 1000
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"\x00" * 99])
+def test_what_is_no_text_ends_in_one_line(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "params.yaml").write_bytes(content)
+    with pytest.raises(InputError, match="not YAML"):
+        params.load(tmp_path / "params.yaml")
+
+
+MODEL, INT8 = "models.edsr_x2_sample", "precisions.int8_tuned"
+TOO_MUCH = [
+    (f"{MODEL}.blocks", 3_000_000), (f"{MODEL}.features", 10**400), (f"{MODEL}.shape", [10**9, 10**9]),
+    (f"{MODEL}.res_scale", 1e300), (f"{MODEL}.img_range", 1e300), ("calibration.images", 10**9),
+    (f"{INT8}.statistics.crops", 10**9), (f"{INT8}.statistics.patch", 10**9),
+    (f"{INT8}.finetune", {"steps": 10**9}), (f"{INT8}.finetune", {"steps": 1, "batch": 10**9}),
+    ("datasets.sample_blur.copies", 10**8), ("datasets.sample_blur.limit", 10**400),
+    ("targets.onnxruntime.memory_budget_mb", 10**12), ("targets.onnxruntime.threads", 10**9),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value"), TOO_MUCH)
+def test_numbers_have_limits(tmp_path: Path, key: str, value: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        load(tmp_path, (key, value))
+    message = str(caught.value)
+    assert key in message and len(message) < 400
+    assert "allowed: " in message or "native or [height, width]" in message
+
+
+@pytest.mark.parametrize(
+    ("edits", "words"),
+    [
+        ([(f"{MODEL}.features", 1024), (f"{MODEL}.blocks", 512)], "parameters; at most 500000000"),
+        (
+            [(f"{INT8}.statistics", {"crops": 1_000_000, "patch": 64})],
+            "statistics.crops: 1000000 crops of 64x64",
+        ),
+        ([(f"{MODEL}.evaluation", ["sample_x2", "sample_x2"])], "evaluation: names sample_x2 twice"),
+        ([(f"{MODEL}.protocols", ["official", "official"])], "protocols: names official twice"),
+        ([(f"{MODEL}.sha256", "XYZ")], "sha256: expected 8 to 64 lower-case hex digits"),
+        ([(f"{MODEL}.weights", "~nosuchuser/x.pt")], "~nosuchuser/x.pt: there is no such user"),
+        ([("mirror", "~nosuchuser/x")], "mirror: ~nosuchuser/x: there is no such user"),
+        ([("mirror", "http://[::1")], "mirror: 'http://[::1' is no URL"),
+    ],
+)
+def test_what_would_fail_later_is_refused(tmp_path: Path, edits: list[tuple[str, Any]], words: str) -> None:
+    with pytest.raises(InputError, match=re.escape(words)):
+        load(tmp_path, *edits)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://[::1", "http://a:99999/x", "https:///x", "ftp://a/x", "x.zip", "", "https://a/%00.zip", "drive"],
+)
+def test_urls_that_cannot_be_fetched_are_refused(tmp_path: Path, url: str) -> None:
+    row = {"urls": [url], "sha256": "0" * 64, "unpack": ""}
+    with pytest.raises(InputError, match=r"downloads\.a\.urls: "):
+        load(tmp_path, ("downloads", {"a": row}))
