@@ -79,15 +79,16 @@ def make_network(folder: Path) -> Path:
     import torch
 
     from edsr_int8.checkpoints.facts import NetworkFacts
-    from edsr_int8.export import float_graph, save
+    from edsr_int8.export import float_graph
     from edsr_int8.models.build import build
     from edsr_int8.models.description import Description
+    from edsr_int8.onnx_file import write_onnx
 
     torch.manual_seed(0)
     baseline = Description("edsr", features=64, blocks=16, scale=2, res_scale=1.0, upsampler="pixelshuffle")
     nothing = {"source": "official", "params": 0, "macs_per_pixel": 0, "receptive_radius": 0}
     facts = NetworkFacts(**asdict(baseline), **nothing, weights_sha256="")
-    save(float_graph(build(baseline).eval(), facts), folder / "float.onnx")
+    write_onnx(float_graph(build(baseline).eval(), facts), folder / "float.onnx")
     return folder / "float.onnx"
 
 

@@ -24,11 +24,12 @@ from networks import SHARED, WEIGHTS, float_model
 from edsr_int8.checkpoints.facts import NetworkFacts
 from edsr_int8.data.degrade.bicubic import reduce
 from edsr_int8.data.images import read_rgb, write_png
-from edsr_int8.export import float_graph, save
+from edsr_int8.export import float_graph
 from edsr_int8.models.build import build
 from edsr_int8.models.complexity import macs_per_pixel, parameters
 from edsr_int8.models.description import Description
 from edsr_int8.models.edsr import receptive_radius
+from edsr_int8.onnx_file import write_onnx
 from edsr_int8.pipeline.torch_device import repeat_on_cuda
 from edsr_int8.quantization.ir.layers import Conv
 from edsr_int8.quantization.passes import Calibration, passes, run, with_last_point
@@ -171,7 +172,7 @@ def random_graph(description: Description, folder: Path) -> Path:
         receptive_radius=receptive_radius(description),
         weights_sha256="random",
     )
-    save(float_graph(build(description).eval().requires_grad_(False), facts), folder / "float.onnx")
+    write_onnx(float_graph(build(description).eval().requires_grad_(False), facts), folder / "float.onnx")
     return folder / "float.onnx"
 
 

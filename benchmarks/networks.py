@@ -18,8 +18,9 @@ WEIGHTS = {
 def float_model(name: str, folder: Path, shared: Path = SHARED) -> Path:
     """Write the float graph of one of WEIGHTS into `folder`."""
     from edsr_int8.checkpoints.convert import convert, load_network
-    from edsr_int8.export import float_graph, save
+    from edsr_int8.export import float_graph
     from edsr_int8.models.description import Description
+    from edsr_int8.onnx_file import write_onnx
 
     network = {
         "r8f64x2": Description("edsr", 64, 8, 2, 1.0, "pixelshuffle"),
@@ -28,7 +29,7 @@ def float_model(name: str, folder: Path, shared: Path = SHARED) -> Path:
     }[name]
     weights = (ROOT / "data" if name == SAMPLE else shared) / "weights" / WEIGHTS[name]
     convert(weights, "official", network, folder / "network")
-    save(float_graph(*load_network(folder / "network")), folder / "float.onnx")
+    write_onnx(float_graph(*load_network(folder / "network")), folder / "float.onnx")
     return folder / "float.onnx"
 
 

@@ -67,8 +67,9 @@ def build(description: Description, weights: Path | None, folder: Path) -> dict[
     from edsr_int8.checkpoints.convert import convert, load_network
     from edsr_int8.checkpoints.facts import NetworkFacts
     from edsr_int8.data.images import write_png
-    from edsr_int8.export import float_graph, save
+    from edsr_int8.export import float_graph
     from edsr_int8.models.build import build as build_network
+    from edsr_int8.onnx_file import write_onnx
     from edsr_int8.onnx_graph import uint8_graph
     from edsr_int8.quantization.calibration.observe import observe
     from edsr_int8.quantization.passes import Calibration
@@ -89,8 +90,8 @@ def build(description: Description, weights: Path | None, folder: Path) -> dict[
             "weights_sha256": "",
         }
         graph = float_graph(build_network(description).eval(), NetworkFacts(**asdict(description), **facts))
-    save(graph, folder / "float.onnx")
-    save(uint8_graph(graph), folder / "uint8.onnx")
+    write_onnx(graph, folder / "float.onnx")
+    write_onnx(uint8_graph(graph), folder / "uint8.onnx")
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     write_png(folder / "noise.png", noise)
     observe(folder / "float.onnx", [folder / "noise.png"], folder / "histograms.npz")

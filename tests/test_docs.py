@@ -11,7 +11,14 @@ from edsr_int8.__main__ import main
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 DOCS = sorted((ROOT / "docs").glob("*.md"))
-PAGES = [README, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "benchmarks" / "README.md", *DOCS]
+PAGES = [
+    README,
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    ROOT / "SECURITY.md",
+    ROOT / "benchmarks" / "README.md",
+    *DOCS,
+]
 LINK = re.compile(r"\]\(([^)#]+)")
 COMMAND = re.compile(r"(?:^|`)edsr-int8 ([a-z]+)", re.MULTILINE)
 

@@ -15,9 +15,10 @@ from torch import nn
 from edsr_int8.checkpoints.convert import convert
 from edsr_int8.checkpoints.facts import NetworkFacts
 from edsr_int8.errors import InputError
-from edsr_int8.export import TOLERANCE, export, float_graph, parity, require_parity, run, save
+from edsr_int8.export import TOLERANCE, export, float_graph, parity, require_parity, run
 from edsr_int8.models.build import build
 from edsr_int8.models.description import NO_MEAN, Description
+from edsr_int8.onnx_file import write_onnx
 from edsr_int8.onnx_graph import uint8_graph
 
 X2 = Description("edsr", 8, 2, 2, 1.0, "pixelshuffle")
@@ -154,7 +155,7 @@ def test_files_hold_facts_and_no_traces(graph: str, exported: dict[str, Exported
 def test_a_second_export_gives_the_same_bytes(exported: dict[str, Exported], tmp_path: Path) -> None:
     again = Exported(NETWORKS["x2"])
     for number, model in enumerate((exported["x2"].uint8_model, again.uint8_model)):
-        save(model, tmp_path / f"{number}.onnx")
+        write_onnx(model, tmp_path / f"{number}.onnx")
     assert (tmp_path / "0.onnx").read_bytes() == (tmp_path / "1.onnx").read_bytes()
 
 

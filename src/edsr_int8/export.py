@@ -11,7 +11,8 @@ from torch import nn
 from edsr_int8.checkpoints.convert import load_network
 from edsr_int8.checkpoints.facts import NetworkFacts
 from edsr_int8.errors import InputError
-from edsr_int8.files import atomic, write_json
+from edsr_int8.files import write_json
+from edsr_int8.onnx_file import write_onnx
 from edsr_int8.onnx_graph import uint8_graph
 from edsr_int8.onnx_session import session_options
 from edsr_int8.trace import trace
@@ -30,8 +31,8 @@ def export(checkpoint: Path, image: np.ndarray, out: Path) -> None:
     uint8_model = uint8_graph(float_model)
     result = parity(module, float_model, uint8_model, image)
     require_parity(result, str(checkpoint))
-    save(float_model, out / "float.onnx")
-    save(uint8_model, out / "uint8.onnx")
+    write_onnx(float_model, out / "float.onnx")
+    write_onnx(uint8_model, out / "uint8.onnx")
     write_json(out / "parity.json", result)
 
 
@@ -41,11 +42,6 @@ def float_graph(module: nn.Module, facts: NetworkFacts) -> ModelProto:
     Equal weights and facts give equal bytes.
     """
     return trace(module, facts.metadata())
-
-
-def save(model: ModelProto, path: Path) -> None:
-    with atomic(path) as temporary:
-        temporary.write_bytes(model.SerializeToString(deterministic=True))
 
 
 def run(model: ModelProto, image: np.ndarray) -> np.ndarray:

@@ -10,6 +10,8 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_tensor, uses_external_data
 
 from edsr_int8.errors import InputError
+from edsr_int8.files import atomic
+from edsr_int8.onnx_seal import drop_seal, is_as_sealed, sealed
 
 MOST_NODES = 10_000  # 512 blocks, the most that a row may have, take 7,000 in int8
 MOST_BYTES = 2**31  # of a protobuf message
@@ -21,12 +23,16 @@ ROUNDING = ("QuantizeLinear", "DequantizeLinear")
 def read_onnx(path: Path, stage: str = "export") -> ModelProto:
     """The model in `path`, by ONNX's rules, with finite weights and scales above zero.
 
-    InputError: it is not there (`stage` makes it), damaged, or larger than any EDSR.
+    InputError: it is not there (`stage` makes it), damaged, not as it was written, or larger than any EDSR.
     """
     if not path.exists():
         raise InputError(f"{path}: not found; run the {stage} stage first")
     try:
-        model = onnx.load(path, load_external_data=False)
+        content = path.read_bytes()
+        if not is_as_sealed(content):
+            raise ValueError("its checksum tells that it is damaged, or was edited")
+        model = onnx.load_from_string(content)
+        drop_seal(model)
         _check_nodes(model)
         _load_external(model, path.parent)
         _check_values(model)
@@ -36,6 +42,12 @@ def read_onnx(path: Path, stage: str = "export") -> ModelProto:
         raise InputError(
             f"{path}: not a whole ONNX file of a network ({reason}); copy it again, or run the {stage} stage"
         ) from None
+
+
+def write_onnx(model: ModelProto, path: Path) -> None:
+    """Write `model` with its checksum; equal models give equal bytes."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(sealed(model))
 
 
 def _check_nodes(model: ModelProto) -> None:

@@ -1,9 +1,11 @@
 """What `edsr-int8 check` says of rows before anything runs."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from edsr_int8.data.images import write_png
 from edsr_int8.pipeline import layout, params
@@ -94,3 +96,10 @@ def test_a_copy_inside_a_git_repository_is_no_problem(tmp_path: Path) -> None:
     rows = replace(params.load(PRESETS / "sample.yaml"), models={})
     (tmp_path / "inside").mkdir()
     assert plan(rows, tmp_path / "inside").problems == ()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_what_belongs_to_another_is_told_before_a_run(tmp_path: Path) -> None:
+    (tmp_path / "build").mkdir(mode=0o555)
+    [problem] = [line for line in plan(card(), tmp_path).problems if "may not write" in line]
+    assert problem.startswith("build: you may not write there: owned by ")

@@ -138,6 +138,19 @@ def test_what_git_could_not_merge_is_left_to_its_owner(root: Path) -> None:
     assert (root / "dvc.lock").read_text() == merged
 
 
+def test_what_killed_processes_were_writing_is_deleted(root: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    mine, theirs = (root / f"build/m/.model.onnx.{n}.part.onnx" for n in (os.getpid(), ended.pid))
+    of_dvc, whole = root / ".dvc/cache/files/md5/ab/.x4Kf.tmp", root / ".dvc/cache/files/md5/ab/cdef"
+    for path in (mine, theirs, of_dvc, whole):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    [line] = recover(root)
+    assert line == f"deleted 2 unfinished files that kills left: {theirs.name}, {of_dvc.name}"
+    assert [path.exists() for path in (mine, theirs, of_dvc, whole)] == [True, False, False, True]
+
+
 def test_while_a_dvc_is_at_work_nothing_is_touched(root: Path) -> None:
     (root / ".dvc" / "tmp" / "rwlock").write_text("")
     wait = ["dvc", "-c", "print('up', flush=True); input()"]

@@ -14,9 +14,10 @@ from skimage import data
 from edsr_int8.checkpoints.convert import convert, load_network
 from edsr_int8.checkpoints.facts import NetworkFacts
 from edsr_int8.data.images import write_png
-from edsr_int8.export import float_graph, save
+from edsr_int8.export import float_graph
 from edsr_int8.models.build import build as build_module
 from edsr_int8.models.description import Description
+from edsr_int8.onnx_file import write_onnx
 from edsr_int8.quantization.ir.layers import Network
 from edsr_int8.quantization.ir.read_onnx import read_network
 from edsr_int8.quantization.passes import run
@@ -56,7 +57,7 @@ def float_graphs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pa
             module.tail.bias += 120 if name == "direct" else 0
         more = {"params": 1, "macs_per_pixel": 1, "receptive_radius": 7, "weights_sha256": "0a"}
         facts = NetworkFacts(**asdict(NETWORKS[name]), source="official", **more)
-        save(float_graph(module, facts), folder / f"{name}.onnx")
+        write_onnx(float_graph(module, facts), folder / f"{name}.onnx")
         return folder / f"{name}.onnx"
 
     return graph
@@ -71,7 +72,7 @@ def real_graphs(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Calla
     def graph(name: str) -> Path:
         weights, description = REAL[name]
         convert(shared / "weights" / weights, "official", description, folder / name)
-        save(float_graph(*load_network(folder / name)), folder / f"{name}.onnx")
+        write_onnx(float_graph(*load_network(folder / name)), folder / f"{name}.onnx")
         return folder / f"{name}.onnx"
 
     return graph

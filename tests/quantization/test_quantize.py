@@ -14,6 +14,7 @@ from reference import by_onnxruntime
 from edsr_int8.data.degrade import bicubic
 from edsr_int8.data.images import read_rgb
 from edsr_int8.metrics.psnr import psnr_db
+from edsr_int8.onnx_file import read_onnx
 from edsr_int8.quantization.ir.cost import high_precision_shares
 from edsr_int8.quantization.ir.layers import Network
 from edsr_int8.quantization.quantize import quantize
@@ -123,7 +124,7 @@ def test_dead_channels_and_tensors_stay_dead(
                 value[3] = 0
             weight.CopyFrom(numpy_helper.from_array(value, weight.name))
 
-    model = onnx.load(float_graphs("x1"))
+    model = read_onnx(float_graphs("x1"))
     kill(model)
     onnx.save(model, tmp_path / "dead.onnx")
     image = portrait[40:80, 40:80]

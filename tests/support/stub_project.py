@@ -84,7 +84,7 @@ def make_stub(root: Path) -> None:
     shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
     for folder in ("stages", "pipeline/make", ".dvc"):
         (root / folder).mkdir(parents=True)
-    for name in (".dvc/config", ".dvcignore", ".gitignore", "stages/__init__.py"):
+    for name in (".dvc/config", ".dvc/.gitignore", ".dvcignore", ".gitignore", "stages/__init__.py"):
         shutil.copyfile(ROOT / name, root / name)
     for name, text in (("probe", PROBE), ("make", MAKE), ("report", REPORT)):
         (root / "stages" / f"{name}.py").write_text(text)

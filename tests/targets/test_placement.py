@@ -8,6 +8,7 @@ from needs import need_openvino_int8
 from tiny_build import Tiny
 from tiny_qdq import FEATURES, write_edsr
 
+from edsr_int8.onnx_file import read_onnx
 from edsr_int8.targets.base import open_target
 from edsr_int8.targets.figures import Placement
 from edsr_int8.targets.placement import all_convolutions, conv_macs, placement
@@ -44,7 +45,7 @@ def test_a_strict_int8_build_runs_in_integers_alone(runtime: str, int8: Path) ->
 def test_a_float_build_runs_in_float(runtime: str, tiny: Tiny) -> None:
     if runtime == "openvino":
         pytest.importorskip("openvino")
-    model = onnx.load(tiny.path)
+    model = read_onnx(tiny.path)
     for i, node in enumerate(model.graph.node):
         node.name = f"node{i}"
     named = tiny.path.with_name("named.onnx")
@@ -54,7 +55,7 @@ def test_a_float_build_runs_in_float(runtime: str, tiny: Tiny) -> None:
 
 
 def test_onnxruntime_tells_of_the_convolution_that_it_left_in_float(int8: Path) -> None:
-    model = onnx.load(int8)
+    model = read_onnx(int8)
     last = next(node for node in model.graph.node if node.output[0] == "output.linear")
     after = next(node for node in model.graph.node if "output.linear" in node.input)
     after.input[0] = "output.rounded"  # an operation between the two, so that they do not fuse

@@ -1,6 +1,7 @@
 """What a run would need, said before anything runs: files that must be there, bytes to fetch, disk."""
 
 import configparser
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +33,12 @@ def plan(params: Params, root: Path) -> Plan:
     needed_bytes = disk_bytes(params, root, fetch_bytes)
     free_bytes = shutil.disk_usage(root).free
     return Plan(
-        problems=(*_missing_git(root), *_missing_files(params, root), *_full_disk(needed_bytes, free_bytes)),
+        problems=(
+            *_missing_git(root),
+            *_not_ours(root),
+            *_missing_files(params, root),
+            *_full_disk(needed_bytes, free_bytes),
+        ),
         warnings=(
             *_path_warnings(params),
             *_missing_outputs(params, root),
@@ -61,6 +67,25 @@ def _missing_git(root: Path) -> list[str]:
         f"{folder}: not in a git repository, which DVC needs: git init && git add . && git commit -m start; "
         "or, to run without experiments, dvc config --local core.no_scm true"
     ]
+
+
+def _not_ours(root: Path) -> list[str]:
+    """Places where a run would write and may not: another user's, or read-only."""
+    names = (".dvc", ".dvc/tmp", ".dvc/cache", "build", "results", "data/fetched", "dvc.lock", "pipeline")
+    here = [name for name in names if (root / name).exists() and not os.access(root / name, os.W_OK)]
+    if not here:
+        return []
+    return [
+        f"{', '.join(here)}: you may not write there: owned by {_owner(root / here[0])}, or read-only; "
+        "work in a clone of your own (docs/scaling.md: what two users can share)"
+    ]
+
+
+def _owner(path: Path) -> str:
+    try:
+        return path.owner()
+    except KeyError:  # a number without a name
+        return f"user {path.stat().st_uid}"
 
 
 def _full_disk(needed_bytes: int, free_bytes: int) -> list[str]:

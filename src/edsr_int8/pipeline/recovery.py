@@ -175,11 +175,14 @@ def _is_gone(entry: dict[str, Any], written: float) -> bool:
 
 
 def _delete_leftovers(root: Path) -> list[str]:
+    """Files that nobody will read: of stages that were killed, and of a `dvc` that was, in its cache."""
     found = list(leftovers(root / layout.BUILD))
+    if unfinished := list((root / ".dvc/cache/files/md5").glob("??/.*.tmp")):
+        found += unfinished if not running_dvc(root) else []
     for path in found:
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
     names = ", ".join(sorted({path.name for path in found})[:3])
-    return [f"{layout.BUILD}: deleted what killed runs were writing: {names}"] if found else []
+    return [f"deleted {len(found)} unfinished files that kills left: {names}"] if found else []
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -5,8 +5,7 @@ from typing import Literal
 
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from edsr_int8.files import atomic
-from edsr_int8.onnx_file import read_onnx
+from edsr_int8.onnx_file import read_onnx, write_onnx
 from edsr_int8.onnx_graph import assemble, checked
 
 FloatType = Literal["float16", "bfloat16"]
@@ -15,8 +14,7 @@ FloatType = Literal["float16", "bfloat16"]
 def write_half_precision(build: Path, dtype: FloatType, out: Path) -> None:
     """Write the float32 build `build` in `dtype` to `out`; equal builds give equal bytes."""
     model = with_weights_in(read_onnx(build), dtype)
-    with atomic(out) as temporary:
-        temporary.write_bytes(model.SerializeToString(deterministic=True))
+    write_onnx(model, out)
 
 
 def with_weights_in(model: ModelProto, dtype: FloatType) -> ModelProto:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from edsr_int8.files import atomic, write_json
+from edsr_int8.files import write_json
+from edsr_int8.onnx_file import write_onnx
 from edsr_int8.quantization.ir.cost import high_precision_shares
 from edsr_int8.quantization.ir.grid import Grid
 from edsr_int8.quantization.ir.qdq_onnx import qdq_model
@@ -29,8 +30,7 @@ def quantize(state: QuantizedNetwork, recipe: Recipe, out: Path) -> None:
         metadata["high_precision_byte_share"] = f"{activations:.6f}"
     grids = all_grids(network, state.grids)
     model = qdq_model(network, grids, metadata, high_precision=high_precision)
-    with atomic(out / "model.onnx") as temporary:
-        temporary.write_bytes(model.SerializeToString(deterministic=True))
+    write_onnx(model, out / "model.onnx")
     write_json(out / "ranges.json", {name: _entry(grid) for name, grid in state.grids.items()})
 
 

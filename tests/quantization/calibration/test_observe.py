@@ -13,6 +13,7 @@ from edsr_int8.cluster.in_process import InProcess
 from edsr_int8.cluster.work import Executor
 from edsr_int8.data.images import read_rgb, write_png
 from edsr_int8.errors import InputError
+from edsr_int8.onnx_file import read_onnx
 from edsr_int8.quantization.calibration.histogram import Histogram, load, percentile
 from edsr_int8.quantization.calibration.observe import observe, observe_network
 from edsr_int8.quantization.ir.read_onnx import read_network
@@ -98,7 +99,7 @@ def test_image_that_overflows_is_refused_and_nothing_written(
         huge = np.full(tuple(weight.dims), 3e38, np.float32)
         weight.CopyFrom(numpy_helper.from_array(huge, weight.name))
 
-    model = onnx.load(float_graphs("x1"))
+    model = read_onnx(float_graphs("x1"))
     enlarge(model)
     onnx.save(model, tmp_path / "m.onnx")
     with pytest.raises(InputError, match=r"0\.png: .*tensor body\.1\.conv1 holds NaN or infinity"):

@@ -10,12 +10,13 @@ import pytest
 from onnx import ModelProto, numpy_helper
 
 from edsr_int8.errors import InputError
+from edsr_int8.onnx_file import read_onnx
 from edsr_int8.quantization.ir.layers import Add, Conv, PixelShuffle
 from edsr_int8.quantization.ir.read_onnx import read_network
 
 
 def rewritten(path: Path, change: Callable[[ModelProto], object], to: Path) -> Path:
-    model = onnx.load(path)
+    model = read_onnx(path)
     change(model)
     onnx.save(model, to)
     return to

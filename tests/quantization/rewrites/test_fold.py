@@ -11,6 +11,7 @@ from onnx.reference import ReferenceEvaluator
 from reference import by_onnxruntime, in_float32, nchw, output
 
 from edsr_int8.errors import InputError
+from edsr_int8.onnx_file import read_onnx
 from edsr_int8.quantization.ir.layers import IMAGE, Add, Conv, PixelShuffle
 from edsr_int8.quantization.ir.read_onnx import read_network
 from edsr_int8.quantization.rewrites.fold import fold
@@ -65,7 +66,7 @@ def test_output_stays_in_float32(float_graphs: Callable[[str], Path], portrait: 
 def test_constant_with_no_convolution_before_it_is_refused(
     float_graphs: Callable[[str], Path], tmp_path: Path
 ) -> None:
-    model = onnx.load(float_graphs("x4"))
+    model = read_onnx(float_graphs("x4"))
     nodes = {node.name: node for node in model.graph.node}
     nodes["body_end.add"].input[0] = "mean"
     nodes["upsample.0"].input[0] = "body_end"  # a second consumer: the mean cannot go into body_end

@@ -14,8 +14,8 @@ from edsr_int8.cluster.in_process import InProcess
 from edsr_int8.data.images import read_rgb
 from edsr_int8.errors import InputError
 from edsr_int8.export import float_graph
-from edsr_int8.export import save as save_graph
 from edsr_int8.models.description import Description
+from edsr_int8.onnx_file import write_onnx
 from edsr_int8.quantization.calibration.observe import observe
 from edsr_int8.quantization.passes import Calibration
 from edsr_int8.quantization.passes import run as run_passes
@@ -153,7 +153,7 @@ def test_a_real_network_equals_onnxruntime(shared: Path, tmp_path: Path) -> None
     """Trained weights and calibrated ranges: deep enough for another rounding to show on most pixels."""
     description = Description("edsr", 32, 5, 2, 1.0, "direct")
     convert(shared / "weights/edsr_mobile_f32b5x2.pt", "official", description, tmp_path / "network")
-    save_graph(float_graph(*load_network(tmp_path / "network")), tmp_path / "float.onnx")
+    write_onnx(float_graph(*load_network(tmp_path / "network")), tmp_path / "float.onnx")
     folder = shared / "data/Set5/LR_bicubic/X2"
     observe(
         tmp_path / "float.onnx", [folder / "birdx2.png"], tmp_path / "histograms.npz", executor=InProcess(1)
