@@ -216,3 +216,77 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
 def test_hostile_files_are_refused(name: str, text: str, shared: Path) -> None:
     assert text in refusal(shared / "cases" / "hostile" / f"{name}.pt")
     assert len(read_state_dict(shared / "cases" / "hostile" / "good.pt")) == 20
+
+
+def rewritten(path: Path, change: Any) -> None:
+    """The archive at `path` with other records, and right checksums."""
+    with zipfile.ZipFile(path) as archive:
+        records = [(info.filename, archive.read(info)) for info in archive.infolist()]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in change(records):
+            archive.writestr(name, content)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("name", [lambda n: n, str.upper])
+def test_two_records_of_one_name_are_refused(path: Path, name: Any) -> None:
+    """Readers differ in which of the two they take."""
+    torch.save(STATE, path)
+    rewritten(
+        path, lambda records: [*records, *((name(n), b"x") for n, _ in records if n.endswith("data/0"))]
+    )
+    assert "two records of one name" in refusal(path)
+
+
+def test_records_that_overlap_are_refused(path: Path) -> None:
+    """A megabyte named a thousand times is a gigabyte."""
+    torch.save({"a": torch.zeros(25_000_000, dtype=torch.uint8)}, path)
+    with zipfile.ZipFile(path, "a") as archive:
+        first = next(info for info in archive.infolist() if info.filename.endswith("data/0"))
+        for number in range(8):
+            again = copy(first)
+            again.filename = f"{first.filename}{number}"
+            archive.filelist.append(again)
+        archive._didModify = True  # type: ignore[attr-defined]
+    assert "more bytes than the file has" in refusal(path)
+
+
+class Grows:
+    def __reduce__(self) -> tuple:
+        return bytearray, (2**40,)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_an_array_of_any_length_is_not_made(path: Path, zipped: bool) -> None:
+    torch.save({"x": Grows()}, path, _use_new_zipfile_serialization=zipped)
+    refusal(path)
+
+
+def test_mappings_in_each_other_are_read_once(path: Path) -> None:
+    """Thirty names a level, all of them of one mapping: a million paths, and four mappings."""
+    below: dict[str, Any] = STATE
+    for _ in range(3):
+        below = dict.fromkeys(map(str, range(100)), below)
+    torch.save(below, path)
+    assert read_state_dict(path).keys() == STATE.keys()
+
+
+def test_modules_in_each_other_are_not_followed_without_end(path: Path) -> None:
+    module: Any = Namespace(weight=1)
+    for _ in range(40):
+        module = Namespace(a=module, b=module)
+    save_as_torchscript(module, path)
+    assert "more than 10000 modules" in refusal(path)
+
+
+def test_every_flipped_bit_is_refused_or_changes_nothing(path: Path) -> None:
+    torch.save({"a.weight": torch.arange(6.0)}, path)
+    whole = path.read_bytes()
+    for bit in range(0, 8 * len(whole), 97):
+        content = bytearray(whole)
+        content[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(content)
+        try:
+            assert torch.equal(read_state_dict(path)["a.weight"], torch.arange(6.0))
+        except InputError as error:
+            assert "\n" not in str(error)

@@ -28,6 +28,10 @@ NUMBERS = {
 }
 
 
+MOST_MODULES = 10_000  # the largest EDSR that is read has 2,000
+REMEDY = "save model.state_dict() with torch.save, and give that file"
+
+
 def is_torchscript(archive: zipfile.ZipFile) -> bool:
     return any(name.endswith("/constants.pkl") for name in archive.namelist())  # torch.save writes none
 
@@ -40,7 +44,7 @@ def read_archive(path: Path) -> Any:
             raise InputError("was written on a big-endian machine; save it again on another")
         with archive.open(f"{root}data.pkl") as file:
             content = Reader(file, archive, root).load()
-        return dict(_tensors(content, "")) if is_torchscript(archive) else content
+        return dict(_tensors(content)) if is_torchscript(archive) else content
 
 
 class Reader(pickle.Unpickler):
@@ -106,10 +110,19 @@ class _First:
         return value
 
 
-def _tensors(module: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
-    """Name -> tensor, of a module and those inside it, which are its attributes."""
-    for name, value in vars(module).items() if isinstance(module, _Inert) else ():
-        if isinstance(value, Tensor):
-            yield f"{prefix}{name}", value
-        elif isinstance(value, _Inert):
-            yield from _tensors(value, f"{prefix}{name}.")
+def _tensors(module: Any) -> Iterator[tuple[str, Tensor]]:
+    """Name -> tensor, of a module and those inside it, which are its attributes.
+
+    InputError: so many that they must lie in each other, again and again.
+    """
+    waiting, seen = [("", module)], 0
+    while waiting:
+        prefix, here = waiting.pop()
+        seen += 1
+        if seen > MOST_MODULES:
+            raise InputError(f"holds more than {MOST_MODULES} modules; {REMEDY}")
+        for name, value in vars(here).items() if isinstance(here, _Inert) else ():
+            if isinstance(value, Tensor):
+                yield f"{prefix}{name}", value
+            elif isinstance(value, _Inert):
+                waiting.append((f"{prefix}{name}.", value))

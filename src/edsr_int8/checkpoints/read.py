@@ -13,6 +13,9 @@ from edsr_int8.checkpoints.inert import is_torchscript, read_archive
 from edsr_int8.checkpoints.state_dict import REMEDY, holds_network, state_dict
 from edsr_int8.errors import InputError
 
+GROWS = b"\nbytearray\n"  # the one name that torch calls with a length, and that fills so much memory
+MOST_CODE = 2**26  # bytes of TorchScript's code, which is compressed
+
 
 def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     """The tensors of an EDSR's convolutions and mean shift, float32, by the names of its publisher.
@@ -48,8 +51,9 @@ def _content(path: Path) -> Any:
 
 def _archive(path: Path) -> Any:
     with zipfile.ZipFile(path) as archive:
-        _require_whole(archive)
-        if is_torchscript(archive):
+        _require_whole(archive, path.stat().st_size)
+        pickles = [archive.read(name) for name in archive.namelist() if name.endswith("/data.pkl")]
+        if is_torchscript(archive) or any(GROWS in content for content in pickles):
             return read_archive(path)
     try:
         return _load(path)
@@ -61,14 +65,21 @@ def _archive(path: Path) -> Any:
 
 
 def _load(path: Path) -> Any:
+    if not zipfile.is_zipfile(path) and GROWS in path.read_bytes():
+        raise InputError(f"holds an array of bytes that would take any memory; {REMEDY}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of formats that are refused all the same
         return torch.load(path, weights_only=True, map_location="cpu")
 
 
-def _require_whole(archive: zipfile.ZipFile) -> None:
-    """InputError: a record of the archive is damaged, which torch does not notice, or is compressed."""
-    plain = [record for record in archive.infolist() if "/code/" not in record.filename]
+def _require_whole(archive: zipfile.ZipFile, length: int) -> None:
+    """InputError: a record is damaged, which torch does not notice, or compressed, or there twice."""
+    records = archive.infolist()
+    if len({record.filename.casefold() for record in records}) < len(records):
+        raise InputError("holds two records of one name; fetch the file again")
+    plain = [record for record in records if "/code/" not in record.filename]
+    if sum(record.file_size for record in records) > length + MOST_CODE:
+        raise InputError("its records would take more bytes than the file has; fetch the file again")
     if any(record.compress_type != zipfile.ZIP_STORED for record in plain):
         raise InputError(f"holds compressed records, which torch never writes; {REMEDY}")
     if damaged := archive.testzip():

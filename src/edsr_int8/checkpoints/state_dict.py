@@ -7,14 +7,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from edsr_int8.checkpoints.inert import REMEDY
 from edsr_int8.checkpoints.sources import LAYOUTS
 from edsr_int8.errors import InputError
 from edsr_int8.models.description import Description
 
-REMEDY = "save model.state_dict() with torch.save, and give that file"
 DEEPEST = 4  # of keys inside keys: {"model": {"params_ema": {...}}}
 NUMBERS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 PROFILER = ("total_ops", "total_params")  # what thop (pytorch-OpCounter) leaves in every layer
+MOST_NAMES = 20_000  # optimizers of the largest EDSR that is read have 8,000
+MOST_NETWORKS = 32  # side by side under different prefixes
 NO_NETWORK = "?"  # the end of a path to tensors that are no EDSR's
 ANY = Description("edsr", 1, 1, 2, 1.0, "pixelshuffle")
 HEADS = tuple({f"{layout.convolution('head', ANY)}.weight" for layout in LAYOUTS})  # the first convolution's
@@ -51,7 +53,7 @@ def _candidates(content: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
     The path is the keys that lead there and the prefix of the names.
     """
-    for path, values in _mappings(content, "", DEEPEST):
+    for path, values in _mappings(content):
         for head in HEADS:
             for prefix in [name.removesuffix(head) for name in values if name.endswith(head)]:
                 yield (
@@ -61,14 +63,28 @@ def _candidates(content: Any) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield path + NO_NETWORK, values
 
 
-def _mappings(content: Any, path: str, depth: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    if not isinstance(content, Mapping) or not depth:
-        return
-    named = {str(name): value for name, value in content.items()}
-    if any(isinstance(value, Tensor) for value in named.values()):
-        yield path, named
-    for name, value in named.items():
-        yield from _mappings(value, f"{path}{name}.", depth - 1)
+def _mappings(content: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each once, the least nested first: a file may hold one in another in many places."""
+    level, seen = [("", content)], set[int]()
+    for _ in range(DEEPEST):
+        below: list[tuple[str, Any]] = []
+        for path, value in level:
+            if not isinstance(value, Mapping) or id(value) in seen:
+                continue
+            seen.add(id(value))
+            named = {str(name): each for name, each in value.items()}
+            if any(isinstance(each, Tensor) for each in named.values()):
+                yield path, _few(named)
+            below += [(f"{path}{name}.", each) for name, each in named.items()]
+        level = below
+
+
+def _few(named: dict[str, Any]) -> dict[str, Any]:
+    """`named` itself. InputError: more tensors than any EDSR has, or as many networks as there are names."""
+    heads = sum(name.endswith(HEADS) for name in named)
+    if len(named) > MOST_NAMES or heads > MOST_NETWORKS:
+        raise InputError(f"holds {len(named)} values by name, {heads} of them the beginning of a network")
+    return named
 
 
 def _rank(found: tuple[str, Mapping[str, Any]]) -> tuple[bool, bool, int]:
