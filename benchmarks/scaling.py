@@ -35,7 +35,7 @@ QUIET = {"dashboard_address": None, "silence_logs": 50}
 
 @dataclass(frozen=True)
 class Sleep:
-    """Work that takes `seconds` an image and no CPU."""
+    """Work that takes `seconds` an image on average, from half of it to one and a half, and no CPU."""
 
     seconds: float
     memory_mb = 0
@@ -49,7 +49,7 @@ class Sleep:
     def _run(self, contents: Iterable[Contents]) -> Iterator[str]:
         for item in contents:
             if self.seconds:
-                time.sleep(self.seconds)
+                time.sleep(self.seconds * (0.5 + random.Random(item.name).random()))
             yield item.name
 
 
@@ -126,10 +126,10 @@ def throughput(folder: Path) -> None:
     model, count = network(folder / "x1", 32, 9), 24
     frames(folder / "data", count, 360, 640)
     seconds: dict[str, list[float]] = {"2 threads": [], "2 workers": []}
-    with dask_of(2) as dask:
-        infer_with(dask, model, folder / "data", folder)  # workers import what they need
+    with dask_of(2) as cluster:
+        infer_with(cluster, model, folder / "data", folder)  # workers import what they need
         for _ in range(5):
-            for name, executor in (("2 threads", InProcess()), ("2 workers", dask)):
+            for name, executor in (("2 threads", InProcess()), ("2 workers", cluster)):
                 start = time.perf_counter()
                 infer_with(executor, model, folder / "data", folder)
                 seconds[name].append(time.perf_counter() - start)
@@ -149,25 +149,32 @@ def items(folder: Path, count: int, size: int) -> list[Item]:
 def overhead(folder: Path) -> None:
     for size in (20_000, 200_000):
         given = items(folder / f"of {size}", 960, size)
-        with dask_of(2) as dask:
+        with dask_of(2) as cluster:
             taken = []
             for _ in range(3):
                 start = time.perf_counter()
-                assert len(list(dask.map(Sleep(0), given, "nothing"))) == len(given)
+                assert len(list(cluster.map(Sleep(0), given, "nothing"))) == len(given)
                 taken.append((time.perf_counter() - start) / len(given))
         print(f"overhead, images of {size / 1e3:3.0f} kB: {1e3 * median(taken):.2f} ms an image")
 
 
 def busy(folder: Path) -> None:
+    import dask.config
+
     workers, seconds = 64, 0.1
     given = items(folder / "sleep", workers * 16 * 20, 20_000)
-    with dask_of(workers, processes=False) as dask:
-        list(dask.map(Sleep(0), given[: workers * 16], "warm"))
+    # A worker looks at itself a hundred times a second: 64 of them in one process would do little else.
+    calm = {"distributed.worker.profile.enabled": False}
+    with dask.config.set(calm), dask_of(workers, processes=False) as cluster:
+        list(cluster.map(Sleep(0), given[: workers * 16], "warm"))
         start = time.perf_counter()
-        assert len(list(dask.map(Sleep(seconds), given, "sleep"))) == len(given)
+        assert len(list(cluster.map(Sleep(seconds), given, "sleep"))) == len(given)
         wall = time.perf_counter() - start
-    share = len(given) * seconds / (workers * wall)
-    print(f"{workers} workers, batches of 16 x {seconds} s, {wall:.1f} s in all: {share:.1%} busy")
+    slept = sum(seconds * (0.5 + random.Random(item.name).random()) for item in given)
+    share = slept / (workers * wall)
+    print(
+        f"{workers} workers, {len(given)} images of {seconds} s in batches of 16, {wall:.1f} s: {share:.1%} busy"
+    )
 
 
 def alone() -> None:
