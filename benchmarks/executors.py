@@ -158,7 +158,7 @@ def main() -> None:
     with (
         dask.config.set(settings),
         LocalCluster(
-            n_workers=2, threads_per_worker=1, memory_limit="6GiB", dashboard_address=None, silence_logs=50
+            n_workers=2, threads_per_worker=1, memory_limit="6GiB", dashboard_address=":0", silence_logs=50
         ) as cluster,
     ):
         compare("Dask, 2 processes", CLUSTER, cluster.scheduler_address, calm)

@@ -30,7 +30,7 @@ from edsr_int8.machine import machine
 
 WIDTH, HEIGHT = 1280, 720
 DIFFERENT = 20  # frames; the others are links to them
-QUIET = {"dashboard_address": None, "silence_logs": 50}
+QUIET = {"dashboard_address": ":0", "silence_logs": 50}
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def busy(folder: Path) -> None:
     slept = sum(seconds * (0.5 + random.Random(item.name).random()) for item in given)
     share = slept / (workers * wall)
     print(
-        f"{workers} workers, {len(given)} images of {seconds} s in batches of 16, {wall:.1f} s: {share:.1%} busy"
+        f"{workers} workers, {len(given)} images of {seconds} s, 16 a batch, {wall:.1f} s: {share:.1%} busy"
     )
 
 

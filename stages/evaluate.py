@@ -42,7 +42,7 @@ def evaluate(params: Params, model: str, precision: str, target: str) -> None:
                 protocols=wanted.protocols,
                 scale=wanted.scale,
                 partial=partial,
-                fid=requested_fid(read_json(layout.fid_probe(), RequestedFid | None, "probe")),
+                fid=requested_fid(read_json(layout.fid_probe(), RequestedFid | None, "probe"), executor()),
                 executor=executor(),
             )
             shifts = colour_shifts(outputs, fp32, wanted.scale) if fp32 else ()

@@ -11,13 +11,14 @@ import pytest
 
 pytest.importorskip("distributed")
 
+import cv2
 import dask.config
 from cluster_work import FAKED, POISON, WRONG, Echo, write_items
 from distributed import Client, LocalCluster, Nanny
 from tiny_build import photograph, write_tiny
 
 from edsr_int8.cluster import batches
-from edsr_int8.cluster.dask import Dask
+from edsr_int8.cluster.dask import AHEAD, Dask
 from edsr_int8.cluster.in_process import InProcess
 from edsr_int8.cluster.work import Executor, Item
 from edsr_int8.data.images import write_png
@@ -38,7 +39,7 @@ def cluster() -> Iterator[LocalCluster]:
     with (
         dask.config.set(settings),
         LocalCluster(
-            n_workers=2, threads_per_worker=1, memory_limit="2GiB", dashboard_address=None, silence_logs=50
+            n_workers=2, threads_per_worker=1, memory_limit="2GiB", dashboard_address=":0", silence_logs=50
         ) as made,
     ):
         yield made
@@ -77,9 +78,14 @@ def test_results_come_from_both_workers_and_nothing_is_left(
     executor: Dask, client: Client, tmp_path: Path
 ) -> None:
     contents = {str(i): bytes([i]) for i in range(30)}
-    results = list(executor.map(Echo(sleep_s=0.02), write_items(tmp_path, contents), "echo"))
+    results, waiting = [], []
+    for result in executor.map(Echo(sleep_s=0.02), write_items(tmp_path, contents), "echo"):
+        results.append(result)
+        waiting.append(client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)))
     assert {name: data for name, data, _ in results} == contents
     assert {process for *_, process in results} == set(client.run(os.getpid).values())
+    assert max(waiting) <= 2 * AHEAD  # of 15 batches; and each worker takes one core, as it was started with
+    assert set(client.run(cv2.getNumThreads).values()) == {1}
     left = client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks))
     assert left == 0
     assert not any(client.run(lambda dask_worker: [n for n in dask_worker.plugins if "edsr" in n]).values())
@@ -134,7 +140,7 @@ def test_workers_unlike_this_machine_are_refused_by_name(
 
 async def _start(address: str, name: str) -> Nanny:
     return await Nanny(
-        address, nthreads=1, name=name, env={FAKED: "1.0"}, silence_logs=50, dashboard_address=None
+        address, nthreads=1, name=name, env={FAKED: "1.0"}, silence_logs=50, dashboard_address=":0"
     )
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from scipy import linalg
 
+from edsr_int8.cluster.in_process import InProcess
+from edsr_int8.cluster.threads import Threads
 from edsr_int8.data.images import write_png
 from edsr_int8.metrics.fid.frechet import (
     BATCH,
@@ -106,6 +108,25 @@ def test_some_patches_are_spread_evenly_and_at_equal_places(folders):
     assert found.count == 16
     np.testing.assert_array_equal(some, every[3::4])
     assert folder_moments(paths, mean_colour, side=8, most=1000).count == 64
+
+
+def test_any_executor_gives_the_same_bits(folders):
+    here = fid(*folders, mean_colour, side=8)
+    assert fid(*folders, mean_colour, side=8, executor=Threads(3)) == here
+
+
+def test_early_results_wait_for_their_turn(folders):
+    """Sums of floats depend on their order: that of the paths, whichever image is ready first."""
+    paths = sorted(folders[0].rglob("*.png"))
+
+    class Backwards(InProcess):
+        def map(self, work, items, desc, *, done=0):
+            return super().map(work, items[::-1], desc, done=done)
+
+    here, backwards = (
+        folder_moments(paths, mean_colour, side=8, executor=e) for e in (InProcess(), Backwards())
+    )
+    assert np.array_equal(here.total, backwards.total) and np.array_equal(here.products, backwards.products)
 
 
 def test_images_smaller_than_a_patch_give_a_reason_and_no_number(folders):

@@ -1,16 +1,18 @@
 import hashlib
+import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from edsr_int8.cluster.shipped import Shipped
 from edsr_int8.data.images import write_png
 from edsr_int8.errors import InputError
 from edsr_int8.files import sha256
 from edsr_int8.metrics.fid.frechet import Fid
 from edsr_int8.metrics.fid.inception import inception, load_features
-from edsr_int8.metrics.fid.requested import RequestedFid, requested_fid
+from edsr_int8.metrics.fid.requested import Inception, RequestedFid, requested_fid
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +100,12 @@ def test_other_weights_are_refused(weights, tmp_path):
     for name in ("other.pth", "none.pth"):
         with pytest.raises(InputError, match=f"^{tmp_path / name}: does not hold"):
             load_features(tmp_path / name, sha256="")
+
+
+def test_the_weights_travel_with_the_network(tmp_path):
+    (tmp_path / "weights.pth").write_bytes(b"not a checkpoint")
+    network = Inception(Shipped(tmp_path / "weights.pth"), sha256="")
+    arrived = pickle.loads(pickle.dumps(network))
+    (tmp_path / "weights.pth").unlink()
+    with pytest.raises(InputError, match=f"^{tmp_path / 'weights.pth'}: does not hold"):
+        arrived(np.zeros((1, 64, 64, 3), np.uint8))

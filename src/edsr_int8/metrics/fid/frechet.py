@@ -6,20 +6,26 @@ of 2048 features, so patches are compared. With few patches the distance is stil
 Forsyth, "Effectively unbiased FID and Inception score", CVPR 2020), so their number is part of the result.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edsr_int8.cluster.facts import process_facts
+from edsr_int8.cluster.in_process import InProcess
+from edsr_int8.cluster.work import Contents, Executor, Item
 from edsr_int8.data.images import image_shape, read_rgb
-from edsr_int8.progress import bar
 
 Features = Callable[[NDArray[np.uint8]], NDArray[Any]]  # uint8 NHWC RGB -> [N, features]
 
 BATCH = 8  # patches in one call: bounds the network's memory
+BATCH_PATCHES = 64  # of a batch of images: seconds on one core
+HERE = InProcess()
+Found = TypeVar("Found")
 
 
 @final
@@ -88,34 +94,82 @@ def patches(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return tiled.swapaxes(1, 2).reshape(rows * columns, side, side, 3)
 
 
-def folder_moments(paths: Sequence[Path], features: Features, *, side: int, most: int = 0) -> Moments | None:
+@dataclass(frozen=True)
+class PatchFeatures:
+    """The features of images' patches, as work for an executor: a name, and arrays of at most BATCH patches.
+
+    Features and not moments: these have 2048 x 2048 numbers, and in which order they are added shows in their
+    last bits.
+    """
+
+    features: Features
+    side: int
+    taken: Mapping[str, NDArray[np.bool_]]  # image -> which of its patches
+    memory_mb = 0
+
+    def facts(self) -> Mapping[str, Any]:
+        return {**process_facts(), "torch": version("torch")}
+
+    def open(self, threads: int) -> Callable[[Iterable[Contents]], Iterator[tuple[str, list[NDArray[Any]]]]]:
+        return self._run
+
+    def _run(self, contents: Iterable[Contents]) -> Iterator[tuple[str, list[NDArray[Any]]]]:
+        for image in contents:
+            pixels = read_rgb(image.paths[0], data=image.files[0])
+            tiles = patches(pixels, self.side)[self.taken[image.name]]
+            parts = range(0, len(tiles), BATCH)
+            yield image.name, [self.features(tiles[first : first + BATCH]) for first in parts]
+
+
+def folder_moments(
+    paths: Sequence[Path], features: Features, *, side: int, most: int = 0, executor: Executor = HERE
+) -> Moments | None:
     """Statistics of the patches of the images at `paths`; None where all images are smaller than a patch.
 
     `most` > 0: of at most so many patches, spread evenly over all. Which ones depends on the images' shapes
     alone, so two folders of images of equal shapes are compared at the same places.
     """
     counts = [(height // side) * (width // side) for height, width in map(image_shape, paths)]
-    every = sum(counts)
-    wanted = min(most or every, every)
-    total, before = None, 0
-    for path, count in zip(bar(paths, "fid", unit="image"), counts, strict=True):
-        # Patch i is taken where the integer part of i * wanted / every rises.
-        taken = np.diff(np.arange(before, before + count + 1) * wanted // max(every, 1)) > 0
-        before += count
-        tiles = patches(read_rgb(path), side)[taken]
-        for first in range(0, len(tiles), BATCH):
-            part = moments(features(tiles[first : first + BATCH]))
+    taken = _spread(counts, most)
+    items = [Item(str(p), (p,), which.sum() / BATCH_PATCHES) for p, which in zip(paths, taken, strict=True)]
+    work = PatchFeatures(features, side, {item.name: t for item, t in zip(items, taken, strict=True)})
+    total = None
+    for found in _in_order([item.name for item in items], executor.map(work, items, "fid")):
+        for part in map(moments, found):
             total = part if total is None else total + part
     return total
 
 
-def fid(outputs: Path, references: Path, features: Features, *, side: int, most: int = 0) -> Fid:
+def _spread(counts: Sequence[int], most: int) -> list[NDArray[np.bool_]]:
+    """Which patches of each image are taken: of all, at most `most`; 0: all."""
+    every = sum(counts)
+    # Patch i is taken where the integer part of i * wanted / every rises.
+    marks = np.diff(np.arange(every + 1) * min(most or every, every) // max(every, 1)) > 0
+    return np.split(marks, np.cumsum(counts)[:-1]) if counts else []
+
+
+def _in_order(names: Sequence[str], results: Iterable[tuple[str, Found]]) -> Iterator[Found]:
+    """The results in the order of `names`; those that come early wait."""
+    early: dict[str, Found] = {}
+    waiting = iter(names)
+    turn = next(waiting, None)
+    for name, found in results:
+        early[name] = found
+        while turn in early:
+            yield early.pop(turn)
+            turn = next(waiting, None)
+
+
+def fid(
+    outputs: Path, references: Path, features: Features, *, side: int, most: int = 0,
+    executor: Executor = HERE,
+) -> Fid:  # fmt: skip
     """Distance between the patches of all **.png of two folders, or of at most `most` patches of each.
 
     Memory does not grow with the number of images or patches.
     """
     a, b = (
-        folder_moments(sorted(folder.rglob("*.png")), features, side=side, most=most)
+        folder_moments(sorted(folder.rglob("*.png")), features, side=side, most=most, executor=executor)
         for folder in (outputs, references)
     )
     if a is None or b is None or min(a.count, b.count) < 2:
