@@ -27,6 +27,8 @@ def session_options(
     options.enable_mem_pattern = False  # shapes change from image to image
     options.add_session_config_entry("session.use_env_allocators", "1")
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    # Without it, x86 runs convolutions of int8 activations in float, and says nothing.
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
     if (
         saturates()
     ):  # without it, wrong results here; where sums do not overflow it costs two thirds of the speed

@@ -17,9 +17,10 @@ def nchw(image: np.ndarray, dtype: type) -> np.ndarray:
 
 
 def output(network: Network, image: np.ndarray) -> np.ndarray:
-    """By ONNX's reference implementation: float64 NCHW, of a uint8 HWC image."""
+    """By ONNX's reference implementation: float64 NCHW grey levels, of a uint8 HWC image."""
     model = float_model(network.layers, [IMAGE], [network.layers[-1].name], dtype=np.float64)
-    return ReferenceEvaluator(model).run(None, {IMAGE: nchw(image, np.float64)})[0]
+    centred = nchw(image, np.float64) - network.centre
+    return ReferenceEvaluator(model).run(None, {IMAGE: centred})[0] + network.centre
 
 
 def in_float32(network: Network, image: np.ndarray) -> np.ndarray:

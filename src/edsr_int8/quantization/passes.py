@@ -17,7 +17,9 @@ from edsr_int8.quantization.ir.read_onnx import read_network
 from edsr_int8.quantization.ir.scale_groups import calibrated
 from edsr_int8.quantization.recipe import Recipe, Statistics
 from edsr_int8.quantization.rewrites import channel_transform, collapse_tail, equalize, fold_long_skip
+from edsr_int8.quantization.rewrites.centre import centre_image
 from edsr_int8.quantization.rewrites.fold import fold
+from edsr_int8.quantization.scheme import POWER_OF_TWO
 from edsr_int8.quantization.simulation.channel_statistics import channel_moments, channel_peaks
 from edsr_int8.quantization.simulation.crops import Crops, cut_crops
 from edsr_int8.quantization.simulation.device import made_on
@@ -57,6 +59,7 @@ Pass = Callable[[QuantizedNetwork, Recipe, Calibration], QuantizedNetwork]
 def passes(recipe: Recipe) -> list[Pass]:
     """Exact rewrites first, then ranges, then corrections, then learning; weights are rounded last."""
     steps: list[tuple[bool, Pass]] = [
+        (recipe.symmetric, centre),
         (recipe.collapse_tail, collapse),
         (recipe.high_precision, choose_high_precision),
         (recipe.fold_long_skip, fold_skip),
@@ -78,12 +81,16 @@ def run(recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
     these passes ran on a GPU, the metadata of the network name it as `device`.
     InputError where a pass lacks what it needs, by the file's name.
     """
-    state = QuantizedNetwork(calibration.float_network)
+    state = QuantizedNetwork(calibration.float_network, scheme=recipe.scheme)
     for step in passes(recipe):
         state = step(state, recipe, calibration)
     if state.curve and recipe.gptq:
         state = with_last_point(state, calibration)
     return replace(state, network=made_on(calibration.device, state.network)) if recipe.learns else state
+
+
+def centre(state: QuantizedNetwork, _: Recipe, __: Calibration) -> QuantizedNetwork:
+    return replace(state, network=centre_image(state.network))
 
 
 def collapse(state: QuantizedNetwork, _: Recipe, __: Calibration) -> QuantizedNetwork:
@@ -159,7 +166,12 @@ def round_weights(state: QuantizedNetwork, recipe: Recipe, calibration: Calibrat
     if recipe.needs_gptq_weights:
         rounded = load_weights(calibration.gptq_weights, state.network)
     else:
-        rounded = gptq.gptq(state.network, calibration.crops.training, state.high_precision)
+        rounded = gptq.gptq(
+            state.network,
+            calibration.crops.training,
+            state.high_precision,
+            power_of_two=state.scheme in POWER_OF_TWO,
+        )
     return replace(state, network=rounded)
 
 

@@ -9,6 +9,7 @@ from edsr_int8.quantization.ir.grid import Grid
 from edsr_int8.quantization.ir.qdq_onnx import qdq_model
 from edsr_int8.quantization.ir.scale_groups import all_grids
 from edsr_int8.quantization.recipe import Recipe
+from edsr_int8.quantization.scheme import DEFAULT
 from edsr_int8.quantization.state import QuantizedNetwork
 
 
@@ -22,6 +23,8 @@ def quantize(state: QuantizedNetwork, recipe: Recipe, out: Path) -> None:
         "precision": "mixed" if high_precision else "int8",
         "ranges": recipe.ranges,
     }
+    if state.scheme != DEFAULT:
+        metadata["scheme"] = state.scheme
     if recipe.percentile is not None:
         metadata["percentile"] = f"{recipe.percentile:g}"
     if high_precision:
@@ -29,7 +32,7 @@ def quantize(state: QuantizedNetwork, recipe: Recipe, out: Path) -> None:
         metadata["high_precision_mac_share"] = f"{macs:.6f}"
         metadata["high_precision_byte_share"] = f"{activations:.6f}"
     grids = all_grids(network, state.grids)
-    model = qdq_model(network, grids, metadata, high_precision=high_precision)
+    model = qdq_model(network, grids, metadata, high_precision=high_precision, scheme=state.scheme)
     write_onnx(model, out / "model.onnx")
     write_json(out / "ranges.json", {name: _entry(grid) for name, grid in state.grids.items()})
 

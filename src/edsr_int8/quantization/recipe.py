@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval
 
+from edsr_int8.quantization.scheme import DEFAULT, SYMMETRIC, Scheme
+
 RangeEstimator = Literal["percentile", "minmax", "mse", "entropy", "search"]
 Percentile = Annotated[float | None, Interval(ge=50, le=100)]  # None for the other range estimators
 
@@ -41,6 +43,7 @@ class Recipe:
     ranges: Literal[RangeEstimator, ""] = ""
     percentile: Percentile = None
     overrides: tuple[Override, ...] = ()
+    scheme: Scheme = DEFAULT  # of activations
     fold_long_skip: bool = False  # exact: the image led around the trunk
     collapse_tail: bool = False  # exact: the last shuffle after the last convolution
     equalize: bool = False  # exact: cross-layer equalization inside residual blocks
@@ -62,6 +65,11 @@ class Recipe:
     def high_precision(self) -> bool:
         """Whether some layers stay above 8 bits."""
         return bool(self.high_precision_layers or self.high_precision_budget)
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether the image is centred: the first convolution is then another one."""
+        return self.scheme in SYMMETRIC
 
     @property
     def strict(self) -> bool:
@@ -86,7 +94,9 @@ class Recipe:
     @property
     def learns(self) -> bool:
         """Whether it takes forward passes of its own: more than `observe` and `gptq` do for all recipes."""
-        return not self.keeps_tensors or self.high_precision or self.bias_correction or self.searches
+        own_weights = self.gptq and self.symmetric
+        own_ranges = self.high_precision or self.searches
+        return not self.keeps_tensors or own_ranges or own_weights or self.bias_correction
 
     @property
     def needs_crops(self) -> bool:

@@ -17,6 +17,7 @@ from edsr_int8.quantization.analysis.curves import CurvePoint
 from edsr_int8.quantization.ir.grid import Grid
 from edsr_int8.quantization.ir.layers import Layer, Network
 from edsr_int8.quantization.rewrites.fold_long_skip import on_grids
+from edsr_int8.quantization.scheme import DEFAULT, Scheme
 
 NETWORK, ARRAYS = "network.json", "arrays.npz"
 KINDS = {kind.__name__: kind for kind in Layer.__subclasses__()}
@@ -27,13 +28,14 @@ class QuantizedNetwork:
     """A folded network on its way to int8.
 
     `grids`: of the calibrated tensors; none before calibration. `high_precision`: layers that stay in float.
-    `curve`: what finetuning gained.
+    `curve`: what finetuning gained. `scheme`: which grids are allowed.
     """
 
     network: Network
     grids: Mapping[str, Grid] = field(default_factory=dict)
     high_precision: frozenset[str] = frozenset()
     curve: tuple[CurvePoint, ...] = ()
+    scheme: Scheme = DEFAULT
 
     def on_grids(self, grids: Mapping[str, Grid]) -> "QuantizedNetwork":
         """The same network on other grids; weights that are written in steps of a scale follow it."""
@@ -52,6 +54,8 @@ def save(folder: Path, state: QuantizedNetwork) -> None:
         "metadata": state.network.metadata,
         "grids": grids,
         "high_precision": sorted(state.high_precision),
+        "scheme": state.scheme,
+        "centre": state.network.centre,
     }
     write_json(folder / NETWORK, tree | {"sha256": _checksum(tree)})
 
@@ -64,9 +68,10 @@ def load(folder: Path, *, weights_sha256: str) -> QuantizedNetwork:
         if tree.pop("sha256") != _checksum(tree):
             raise ValueError("its checksum is another")
         layers = tuple(_layer(entry, arrays) for entry in tree["layers"])
-        network = Network(layers, dict(tree["metadata"]))
+        network = Network(layers, dict(tree["metadata"]), tree["centre"])
         grids = {name: Grid(**entry) for name, entry in tree["grids"].items()}
-        state = QuantizedNetwork(network, grids, frozenset(tree["high_precision"]))
+        high_precision = frozenset(tree["high_precision"])
+        state = QuantizedNetwork(network, grids, high_precision, scheme=tree["scheme"])
     if network.weights_sha256 != weights_sha256:
         raise InputError(
             f"{folder}: is of weights {network.weights_sha256:.8}, not {weights_sha256:.8}; "

@@ -5,6 +5,8 @@ from typing import Any
 
 from onnx import GraphProto, ModelProto, NodeProto, helper
 
+from edsr_int8.quantization.scheme import DEFAULT
+
 
 def dtype(model: ModelProto) -> str:
     """What a build computes in: float32 | float16 | bfloat16 | int8 | mixed (int8 and layers above)."""
@@ -12,6 +14,12 @@ def dtype(model: ModelProto) -> str:
     if noted in ("float16", "bfloat16", "mixed"):
         return noted
     return "int8" if any(node.op_type == "QuantizeLinear" for node in model.graph.node) else "float32"
+
+
+def scheme(model: ModelProto) -> str:
+    """How a build writes its activations; '' where it has none in 8 bits."""
+    noted = {entry.key: entry.value for entry in model.metadata_props}
+    return noted.get("scheme", DEFAULT) if dtype(model) in ("int8", "mixed") else ""
 
 
 def attributes(node: NodeProto) -> dict[str, Any]:

@@ -33,13 +33,10 @@ def correct_biases(state: QuantizedNetwork, recipe: Recipe, crops: Crops) -> Qua
     def correct(name: str, value: Tensor) -> Tensor:
         if name not in simulation.convs:
             return value
-        conv = simulation.convs[name]
         shift = wanted[name] - value.mean(dim=(0, 2, 3))
         simulation.biases[key(name)] += shift  # exact, as bases and gains are the identity here
         moved = value + shift.reshape(1, -1, 1, 1)
-        if name in simulation.clipped:
-            return moved.clamp(0, 255)
-        return moved if conv.linear else moved.clamp(conv.low, conv.high)
+        return simulation.clip(name, moved)
 
     simulation(images, rounding=NOTHING, see=note)
     simulation(images, rounding=TENSORS if recipe.gptq else ALL, see=correct)

@@ -55,7 +55,9 @@ def round_for_all(
 
 
 @torch.no_grad()
-def gptq(network: Network, crops: Tensor, keep: Collection[str] = ()) -> Network:
+def gptq(
+    network: Network, crops: Tensor, keep: Collection[str] = (), *, power_of_two: bool = False
+) -> Network:
     """`network` with the weights of its convolutions on their int8 grids, apart from those named in `keep`.
 
     `crops`: uint8 NCHW. The grids are those of nearest rounding, one for each output channel, so rounding to
@@ -67,12 +69,13 @@ def gptq(network: Network, crops: Tensor, keep: Collection[str] = ()) -> Network
     def see(name: str, value: Tensor) -> Tensor:
         for conv in (x for x in convs if x.inputs[0] == name):
             weight = torch.from_numpy(conv.weight.astype(np.float64)).to(value.device)
-            nearby = on_grid(weight.flatten(1), second_moment(value, tuple(weight.shape[2:])))
+            moment = second_moment(value, tuple(weight.shape[2:]))
+            nearby = on_grid(weight.flatten(1), moment, power_of_two=power_of_two)
             rounded[conv.name] = nearby.reshape(weight.shape).cpu().numpy()
         return value
 
     images = crops[:CROPS].float()
-    see(IMAGE, images)
+    see(IMAGE, images - network.centre)
     Simulation(QuantizedNetwork(network)).to(images.device)(images, rounding=NOTHING, see=see)
     layers = [
         replace(x, weight=rounded[x.name]) if isinstance(x, Conv) and x.name in rounded else x
@@ -94,14 +97,16 @@ def second_moment(value: Tensor, kernel: tuple[int, ...]) -> Tensor:
     return total / len(value)
 
 
-def on_grid(weight: Tensor, moment: Tensor) -> Tensor:
+def on_grid(weight: Tensor, moment: Tensor, *, power_of_two: bool = False) -> Tensor:
     """`weight` (outputs x inputs) on the int8 grid of each output, with the least error of the outputs.
 
     `moment`: second moment of the inputs. The largest weight of an output keeps its code, as the grid comes
-    from it.
+    from it. A step that is a power of two needs no such care: codes on it lie on half of it, too.
     """
     peak = weight.abs().amax(dim=1, keepdim=True)
     step = torch.where(peak > 0, peak / LARGEST, 1.0)
+    if power_of_two:
+        step = step.log2().ceil().exp2()
     # The strongest inputs first: those after them compensate, and at the end little is left to compensate.
     order = torch.argsort(moment.diagonal(), descending=True, stable=True)
     factor = _factor(moment[order][:, order])

@@ -57,7 +57,7 @@ class Observing:
                 image = self.cut(read_rgb(path, data=source.files[0]))
                 try:
                     for view in views(image, self.tile, radius):
-                        _add(total, observe_view(forward, view, finer, counters))
+                        _add(total, observe_view(forward, view, finer, counters, self.network.centre))
                 except ValueError as error:
                     raise InputError(f"{path}: on this image {error}; check the network's weights") from None
         yield total
@@ -122,14 +122,15 @@ def views(image: np.ndarray, tile: int, radius: int) -> Iterator[View]:
 
 
 def observe_view(
-    forward: Forward, view: View, finer: Mapping[str, int], counters: futures.Executor
+    forward: Forward, view: View, finer: Mapping[str, int], counters: futures.Executor, centre: int = 0
 ) -> Iterator[tuple[str, Histogram]]:
-    """Tensor by tensor, its name and its histogram on one view.
+    """Tensor by tensor, its name and its histogram on one view; the network takes grey levels less `centre`.
 
     The tensors of one subgraph are counted while the next subgraph runs.
     """
     counting: list[tuple[str, Future[Histogram]]] = []
-    for values in forward(np.ascontiguousarray(view.pixels.transpose(2, 0, 1)[None], np.float32)):
+    planes = np.ascontiguousarray(view.pixels.transpose(2, 0, 1)[None], np.float32) - np.float32(centre)
+    for values in forward(planes):
         yield from ((name, result.result()) for name, result in counting)
         counting = [
             (name, counters.submit(_histogram, name, _kept(value, view, finer[name])))

@@ -1,15 +1,17 @@
 """From histograms to grids: scale and zero point of every calibrated tensor. No forward pass."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from edsr_int8.errors import InputError
 from edsr_int8.quantization.calibration.histogram import Histogram, load
-from edsr_int8.quantization.calibration.range_estimators import estimate_ranges
+from edsr_int8.quantization.calibration.range_estimators import estimate_ranges, squared_error
 from edsr_int8.quantization.ir.grid import Grid, grid
 from edsr_int8.quantization.ir.layers import Network
 from edsr_int8.quantization.ir.scale_groups import ScaleGroup, calibrated, scale_groups
 from edsr_int8.quantization.recipe import MODEL_CARD, Recipe
+from edsr_int8.quantization.scheme import POWER_OF_TWO
 
 
 def load_histograms(path: Path, network: Network) -> dict[str, Histogram]:
@@ -44,4 +46,16 @@ def _grids(
     groups: Mapping[str, ScaleGroup], histograms: Mapping[str, Histogram], recipe: Recipe
 ) -> dict[str, Grid]:
     ranges = estimate_ranges(histograms, recipe)
-    return {name: grid(low, max(high, -low * groups[name].room)) for name, (low, high) in ranges.items()}
+    found = {
+        name: grid(low, max(high, -low * groups[name].room), recipe.scheme)
+        for name, (low, high) in ranges.items()
+    }
+    if recipe.scheme in POWER_OF_TWO:
+        return {name: _nearer_power(histograms[name], wide) for name, wide in found.items()}
+    return found
+
+
+def _nearer_power(histogram: Histogram, wide: Grid) -> Grid:
+    """`wide`, or half its scale where that loses less: rounding twice as finely may be worth a clip."""
+    grids = (wide, replace(wide, scale=wide.scale / 2))
+    return min(grids, key=lambda each: squared_error(histogram, *each.range))

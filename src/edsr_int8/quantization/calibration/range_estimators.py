@@ -73,6 +73,11 @@ def _least(histogram: Histogram, error: Callable[[np.ndarray, np.ndarray, float,
     return float(low), float(high)
 
 
+def squared_error(histogram: Histogram, low: float, high: float) -> float:
+    """Of all values together, where the grid over low..high keeps them."""
+    return _error(*distribution(histogram), low, high)
+
+
 def _error(values: np.ndarray, counts: np.ndarray, low: float, high: float) -> float:
     """Sum of squared differences between the values and their codes on the grid over low..high."""
     step = (high - low) / STEPS

@@ -53,7 +53,7 @@ def _add(builder: OnnxBuilder, layer: Layer, dtype: np.dtype) -> None:
         case PixelShuffle():
             builder.shuffle(layer, layer.inputs[0], name)
         case ConstantPlane():
-            builder.plane(layer, layer.inputs[0], name, dtype)
+            builder.plane(name, np.array(layer.value, dtype), layer.inputs[0], name)
 
 
 def _add_conv(builder: OnnxBuilder, layer: Conv, dtype: np.dtype) -> None:

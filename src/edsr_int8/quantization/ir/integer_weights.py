@@ -20,8 +20,10 @@ class IntegerConv:
     bias: np.ndarray
 
 
-def round_conv(conv: Conv, input_scale: float) -> IntegerConv:
+def round_conv(conv: Conv, input_scale: float, *, power_of_two: bool = False) -> IntegerConv:
     """Round weights and bias to the nearest integers, with one scale for each output channel.
+
+    `power_of_two`: each scale is the least power of two that holds the channel's weights.
 
     Where the convolution knows the `expected` value of its inputs, the bias compensates what rounding the
     weights does to that value, so that the output is right on average.
@@ -30,6 +32,8 @@ def round_conv(conv: Conv, input_scale: float) -> IntegerConv:
     # The second term keeps the bias of a channel with small or no weights within int32.
     scales = np.maximum(largest / LARGEST, np.abs(conv.bias) / (input_scale * LARGEST_BIAS))
     scales = np.where(scales < np.finfo(np.float32).tiny, 1, scales).astype(np.float32)
+    if power_of_two:
+        scales = np.exp2(np.ceil(np.log2(scales)))
     each = scales.astype(np.float64).reshape(-1, 1, 1, 1)
     weight = np.clip(np.rint(conv.weight / each), -LARGEST, LARGEST)
     bias = conv.bias

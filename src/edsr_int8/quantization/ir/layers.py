@@ -68,14 +68,14 @@ class PixelShuffle(Layer):
 
 @dataclass(frozen=True, eq=False)
 class ConstantPlane(Layer):
-    """One more channel after the others, `value` in every pixel."""
+    """One more channel after the others, `value` in every pixel: the image's largest, code 255."""
 
     value: int
 
 
 @dataclass(frozen=True, eq=False)
 class Taps(Layer):
-    """The pixels around each pixel, unchanged: one channel a tap, code 0 beyond the image's border (im2col).
+    """The pixels around each pixel, unchanged: one channel a tap, value 0 beyond the image's border (im2col).
 
     A tap is (channel, row, column) in a `kernel` around the pixel. The codes of the input are read on
     another grid: value = scale * (code - zero_point).
@@ -86,18 +86,24 @@ class Taps(Layer):
     kernel: tuple[int, int]
     scale: float
     zero_point: int
+    centre: int = 0  # the zero point of the image, whose codes they are
 
     @property
     def white(self) -> int:
         """Index of the constant plane's own tap: the last channel, in the middle of the kernel."""
         return self.taps.index((self.channels - 1, self.kernel[0] // 2, self.kernel[1] // 2))
 
+    @property
+    def offset(self) -> float:
+        """The value of a tap is scale * the image's value + offset."""
+        return self.scale * (self.centre - self.zero_point)
+
     def as_conv(self) -> Conv:
         """The same as a convolution: each output channel has one weight that is not 0."""
         weight = np.zeros((len(self.taps), self.channels, *self.kernel))
         for i, tap in enumerate(self.taps):
             weight[(i, *tap)] = self.scale
-        bias = np.full(len(self.taps), -self.scale * self.zero_point)
+        bias = np.full(len(self.taps), self.offset)
         return Conv(self.name, self.inputs, weight, bias)
 
 
@@ -112,6 +118,7 @@ class Network:
 
     layers: tuple[Layer, ...]
     metadata: dict[str, str]
+    centre: int = 0  # IMAGE and the output are grey levels less this: rewrites/centre.py
 
     @property
     def weights_sha256(self) -> str:

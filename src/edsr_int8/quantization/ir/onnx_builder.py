@@ -7,7 +7,7 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from edsr_int8.onnx_graph import assemble
-from edsr_int8.quantization.ir.layers import ConstantPlane, Conv, PixelShuffle
+from edsr_int8.quantization.ir.layers import Conv, PixelShuffle
 
 
 class OnnxBuilder:
@@ -33,11 +33,10 @@ class OnnxBuilder:
     def shuffle(self, layer: PixelShuffle, source: str, output: str) -> str:
         return self.node("DepthToSpace", [source], output, layer.name, blocksize=layer.factor, mode="CRD")
 
-    def plane(self, layer: ConstantPlane, source: str, output: str, dtype: np.dtype) -> str:
+    def plane(self, name: str, value: np.ndarray, source: str, output: str) -> str:
         """Padding along the channels: the cheapest way to a constant channel of the image's shape."""
-        widths = self.constant(f"{layer.name}.pads", np.array([0, 0, 0, 0, 0, 1, 0, 0]))
-        value = self.constant(f"{layer.name}.value", np.array(layer.value, dtype))
-        return self.node("Pad", [source, widths, value], output, layer.name)
+        widths = self.constant(f"{name}.pads", np.array([0, 0, 0, 0, 0, 1, 0, 0]))
+        return self.node("Pad", [source, widths, self.constant(f"{name}.value", value)], output, name)
 
     def model(
         self,

@@ -3,6 +3,9 @@
 Runtimes fuse DequantizeLinear, Conv, QuantizeLinear into one integer operation, so nothing is float but the
 scales. Between the layers lie uint8 tensors, each named as its layer. A high-precision layer produces a
 float tensor instead; an int8 consumer of that tensor quantizes it first.
+
+A signed scheme writes the same codes less 128, as int8. The image is uint8 all the same: it is dequantized
+and quantized again at either end, which moves its codes by 128 and changes no value.
 """
 
 from collections.abc import Collection, Mapping
@@ -10,7 +13,7 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
-from edsr_int8.quantization.ir.grid import Grid
+from edsr_int8.quantization.ir.grid import MIDDLE, Grid
 from edsr_int8.quantization.ir.integer_weights import round_conv
 from edsr_int8.quantization.ir.layers import (
     IMAGE,
@@ -25,6 +28,7 @@ from edsr_int8.quantization.ir.layers import (
     Taps,
 )
 from edsr_int8.quantization.ir.onnx_builder import OnnxBuilder
+from edsr_int8.quantization.scheme import DEFAULT, POWER_OF_TWO, SIGNED, Scheme
 
 
 def qdq_model(
@@ -33,16 +37,21 @@ def qdq_model(
     metadata: Mapping[str, str],
     *,
     high_precision: Collection[str] = (),
+    scheme: Scheme = DEFAULT,
 ) -> ModelProto:
     """uint8 `image` 1x3xHxW -> uint8 `output`, from a folded network and the grid of each of its tensors.
 
     A QuantizeLinear is also the clip of its layer: to 0..255 at the output, where it rounds half to even,
-    and at zero after a Relu. ValueError where a grid reaches beyond its layer's clip, or taps are on
-    another grid than their tensor.
+    and at zero after a Relu, unless its grid reaches below: then the Relu stands between two of them.
+    ValueError where a grid reaches beyond another clip, or taps are on another grid than their tensor.
     """
-    graph = _Graph(grids, high_precision)
+    graph = _Graph(grids, high_precision, scheme)
+    if graph.signed:
+        graph.requantize_image(IMAGE, f"{IMAGE}.codes")
     for layer in network.layers:
-        graph.add(layer, OUTPUT if layer is network.layers[-1] else layer.name)
+        graph.add(layer, OUTPUT if layer is network.layers[-1] and not graph.signed else layer.name)
+    if graph.signed:
+        graph.requantize_image(network.layers[-1].name, OUTPUT)
     scale = int(np.prod([layer.factor for layer in network.layers if isinstance(layer, PixelShuffle)]))
     return graph.builder.model([_image(IMAGE, 1)], [_image(OUTPUT, scale)], metadata)
 
@@ -55,13 +64,16 @@ def _image(name: str, scale: int) -> ValueInfoProto:
 class _Graph:
     """The graph under construction, and the names under which it holds each tensor.
 
-    `codes`: as uint8. `dequantized`: those codes as float. `unrounded`: as a high-precision layer made it.
+    `codes`: as uint8 or int8. `dequantized`: those codes as float. `unrounded`: as a high-precision layer
+    made it.
     """
 
-    def __init__(self, grids: Mapping[str, Grid], high_precision: Collection[str]) -> None:
+    def __init__(self, grids: Mapping[str, Grid], high_precision: Collection[str], scheme: Scheme) -> None:
         self.builder = OnnxBuilder()
         self.grids = grids
         self.high_precision = high_precision
+        self.signed = scheme in SIGNED
+        self.power_of_two = scheme in POWER_OF_TWO
         self.codes: dict[str, str] = {IMAGE: IMAGE}
         self.dequantized: dict[str, str] = {}
         self.unrounded: dict[str, str] = {}
@@ -70,8 +82,13 @@ class _Graph:
         """Add `layer`; its uint8 tensor, where it has one, gets the name `output`."""
         name = layer.name
         match layer:
+            case Conv() if name in self.high_precision:
+                made = self._float_conv(layer)
+            case Conv() if _relu_remains(layer, self.grids[name]):
+                self._conv_and_relu(layer, output)
+                return
             case Conv():
-                made = self._float_conv(layer) if name in self.high_precision else self._conv(layer)
+                made = self._conv(layer)
             case Taps():
                 if self.grids[name] != Grid(layer.scale, layer.zero_point):
                     raise ValueError(f"{name}: taps are on another grid than the tensor that they join")
@@ -87,7 +104,8 @@ class _Graph:
                 self._shuffle(layer, output)
                 return
             case ConstantPlane():
-                self.codes[name] = self.builder.plane(layer, IMAGE, output, np.dtype(np.uint8))
+                code = self._code(layer.value + self.grids[IMAGE].zero_point)
+                self.codes[name] = self.builder.plane(layer.name, code, self.codes[IMAGE], output)
                 return
             case _:
                 raise TypeError(f"{name}: {type(layer).__name__} has no integer form; fold it")
@@ -110,11 +128,25 @@ class _Graph:
     def _conv(self, layer: Conv) -> str:
         _require_within(layer, self.grids[layer.name])
         name, source = layer.name, layer.inputs[0]
-        rounded = round_conv(layer, self.grids[source].scale)
+        rounded = round_conv(layer, self.grids[source].scale, power_of_two=self.power_of_two)
         bias_scales = rounded.scales * np.float32(self.grids[source].scale)
         weight = self._constant(f"{name}.weight", rounded.weight, rounded.scales)
         bias = self._constant(f"{name}.bias", rounded.bias, bias_scales)
         return self.builder.conv(layer, [self._float(source), weight, bias], f"{name}.linear")
+
+    def _conv_and_relu(self, layer: Conv, output: str) -> None:
+        """The convolution rounded, then its Relu, on one grid: the same codes as with the rounding last.
+
+        Runtimes fuse a convolution with the QuantizeLinear that follows it, and with a Relu between the two
+        only where the zero point does the Relu's work.
+        """
+        name = layer.name
+        linear = self._quantized(
+            f"{name}.linear", self._conv(layer), f"{name}.linear.codes", self.grids[name]
+        )
+        inputs = [linear, *self._grid(f"{name}.linear.float", self.grids[name])]
+        value = self.builder.node("DequantizeLinear", inputs, f"{name}.linear.float")
+        self._quantize(name, self.builder.node("Relu", [value], f"{name}.relu"), output)
 
     def _float_conv(self, layer: Conv) -> str:
         """A clip from 0 to infinity is a Relu; the clip of the output image is in its QuantizeLinear."""
@@ -150,17 +182,46 @@ class _Graph:
         return self.codes[name]
 
     def _quantize(self, name: str, source: str, output: str) -> None:
-        inputs = [source, *self._grid(f"{name}.round", self.grids[name])]
-        self.codes[name] = self.builder.node("QuantizeLinear", inputs, output, f"{name}.round")
+        self.codes[name] = self._quantized(name, source, output, self.grids[name])
+
+    def _quantized(self, name: str, source: str, output: str, grid: Grid) -> str:
+        inputs = [source, *self._grid(f"{name}.round", grid)]
+        return self.builder.node("QuantizeLinear", inputs, output, f"{name}.round")
 
     def _grid(self, name: str, grid: Grid) -> list[str]:
         return [
             self.builder.constant(f"{name}.scale", np.array(grid.scale, np.float32)),
-            self.builder.constant(f"{name}.zero_point", np.array(grid.zero_point, np.uint8)),
+            self.builder.constant(f"{name}.zero_point", self._code(grid.zero_point)),
         ]
+
+    def _code(self, code: int) -> np.ndarray:
+        """A code 0..255 as the graph writes it."""
+        return np.array(code - MIDDLE, np.int8) if self.signed else np.array(code, np.uint8)
+
+    def requantize_image(self, source: str, output: str) -> None:
+        """From uint8 codes to int8 ones at the input, and back at the output: the same values."""
+        grid = self.grids[source]
+        of_uint8 = [
+            self.builder.constant(f"{output}.uint8.scale", np.array(grid.scale, np.float32)),
+            self.builder.constant(f"{output}.uint8.zero_point", np.array(grid.zero_point, np.uint8)),
+        ]
+        of_int8 = self._grid(f"{output}.int8", grid)
+        before, after = (of_uint8, of_int8) if source == IMAGE else (of_int8, of_uint8)
+        value = self.unrounded.get(source) or self.builder.node(
+            "DequantizeLinear", [self.codes[source], *before], f"{output}.value"
+        )
+        self.builder.node("QuantizeLinear", [value, *after], output, f"{output}.round")
+        self.codes[source] = output
+
+
+def _relu_remains(conv: Conv, grid: Grid) -> bool:
+    """Whether the grid of `conv` reaches below zero, although a Relu ends there."""
+    return conv.low == 0 and grid.range[0] < -grid.scale / 2
 
 
 def _require_within(conv: Conv, grid: Grid) -> None:
     low, high = grid.range
+    if conv.low == 0:
+        low = max(low, 0.0)  # by a Relu
     if low < conv.low - grid.scale / 2 or high > conv.high + grid.scale / 2:
         raise ValueError(f"{conv.name}: clips to {conv.low}..{conv.high}, its grid spans {low}..{high}")

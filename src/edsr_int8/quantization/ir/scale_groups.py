@@ -8,7 +8,7 @@ their grid, which calibration finds.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from edsr_int8.quantization.ir.grid import IMAGE_GRID, STEPS, Grid
+from edsr_int8.quantization.ir.grid import STEPS, Grid, image_grid
 from edsr_int8.quantization.ir.layers import (
     IMAGE,
     Add,
@@ -84,6 +84,5 @@ def calibrated(network: Network) -> list[str]:
 def all_grids(network: Network, grids: Mapping[str, Grid]) -> dict[str, Grid]:
     """The grid of every tensor, the image's included, from `grids` of those that are calibrated."""
     groups = scale_groups(network)
-    return {
-        name: IMAGE_GRID if group.owner == IMAGE else grids[group.owner] for name, group in groups.items()
-    }
+    image = image_grid(network.centre)
+    return {name: image if group.owner == IMAGE else grids[group.owner] for name, group in groups.items()}

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edsr_int8.quantization.ir.grid import IMAGE_GRID, Grid
+from edsr_int8.quantization.ir.grid import Grid, image_grid
 from edsr_int8.quantization.ir.layers import (
     IMAGE,
     Add,
@@ -88,13 +88,17 @@ def fold_long_skip(network: Network, high_precision: Collection[str] = ()) -> Ne
     taps = tuple((int(c), int(y), int(x)) for c, y, x in np.argwhere(used))
     columns = head[:, used]  # features x taps
     # The plane is WHITE inside the image only, so its tap adds the bias there and nowhere else.
-    columns[:, taps.index(middle)] += skip.head.bias.astype(np.float64) / WHITE
+    white = WHITE - network.centre
+    columns[:, taps.index(middle)] += skip.head.bias.astype(np.float64) / white
     weight = skip.consumer.weight.astype(np.float64)
     more = np.einsum("ofij,ft->otij", weight, columns)
     expected = None
     if skip.head.expected is not None:
         expected = np.concatenate([np.zeros(weight.shape[1]), [skip.head.expected[tap[0]] for tap in taps]])
-    gathered = Taps(TAPS, (PLANE,), taps, plane + 1, kernel, IMAGE_GRID.scale, IMAGE_GRID.zero_point)
+    image = image_grid(network.centre)
+    gathered = Taps(
+        TAPS, (PLANE,), taps, plane + 1, kernel, image.scale, image.zero_point, centre=network.centre
+    )
     consumer = replace(
         skip.consumer, inputs=(CONCAT,), weight=np.concatenate([weight, more], axis=1), expected=expected
     )

@@ -6,6 +6,7 @@ grid, a weight on its channel's. Rounding has no gradient; on the way back it co
 al. 2020, https://arxiv.org/abs/1902.08153).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -30,6 +31,7 @@ from edsr_int8.quantization.ir.layers import (
 )
 from edsr_int8.quantization.ir.scale_groups import scale_groups
 from edsr_int8.quantization.rewrites.channel_transform import channels, linear_bases
+from edsr_int8.quantization.scheme import POWER_OF_TWO, SYMMETRIC
 from edsr_int8.quantization.state import QuantizedNetwork
 
 See = Callable[[str, Tensor], Tensor]  # from a tensor's name and value to the value that goes on in its place
@@ -59,6 +61,9 @@ class Simulation(nn.Module):
         super().__init__()
         network, grids = state.network, state.grids
         self.state = state
+        self.centre = network.centre
+        self.symmetric = state.scheme in SYMMETRIC
+        self.power_of_two = state.scheme in POWER_OF_TWO
         self.groups = scale_groups(network, unify=unify)
         self.producers = {x.name: x for x in network.layers}
         self.convs = {x.name: x for x in network.layers if isinstance(x, Conv)}
@@ -71,6 +76,7 @@ class Simulation(nn.Module):
         self.biases = _parameters({n: x.bias for n, x in self.convs.items()})
         self.log_scales = _parameters({n: np.log([g.scale]) for n, g in grids.items()})
         self.zero_points = _parameters({n: np.array([g.zero_point]) for n, g in grids.items()})
+        self.zero_points.requires_grad_(not self.symmetric)
         self.log_gains = _parameters(
             {n: np.zeros(len(x.bias)) for n, x in self.convs.items() if not x.linear and n in grids}
         )
@@ -87,8 +93,9 @@ class Simulation(nn.Module):
     def forward(self, image: Tensor, *, rounding: Rounding = ALL, see: See | None = None) -> Tensor:
         """Quantize what `rounding` names. `see` looks at every tensor before it is quantized."""
         inverses = [torch.linalg.inv(basis) for basis in self.bases]
-        unrounded = {IMAGE: image}  # tensors as high-precision consumers read them ...
-        quantized = {IMAGE: image}  # ... and as int8 consumers do
+        centred = image - self.centre
+        unrounded = {IMAGE: centred}  # tensors as high-precision consumers read them ...
+        quantized = {IMAGE: centred}  # ... and as int8 consumers do
         for i, layer in enumerate(self.state.network.layers):
             value = self._compute(layer, unrounded, quantized, inverses, rounding)
             value = see(layer.name, value) if see else value
@@ -104,7 +111,7 @@ class Simulation(nn.Module):
             for name in layer.inputs:  # release a tensor after its last consumer
                 if self.last_consumer[name] == i:
                     del unrounded[name], quantized[name]
-        return value
+        return value + self.centre
 
     def _compute(
         self,
@@ -121,11 +128,10 @@ class Simulation(nn.Module):
                 weight, bias = self._weights_now(layer, inverses)
                 if not high and (rounding.weights is None or layer.name in rounding.weights):
                     expected = self.expected[key(layer.name)] if layer.expected is not None else None
-                    weight, bias = _rounded(weight, bias, expected, self._scale(layer.inputs[0]))
+                    scale = self._scale(layer.inputs[0])
+                    weight, bias = _rounded(weight, bias, expected, scale, power_of_two=self.power_of_two)
                 value = functional.conv2d(source, weight, bias, padding=[n // 2 for n in weight.shape[2:]])
-                if layer.name in self.clipped:
-                    return value.clamp(0, 255)
-                return value if layer.linear else value.clamp(layer.low, layer.high)
+                return self.clip(layer.name, value)
             case Add():
                 return unrounded[layer.inputs[0]] + unrounded[layer.inputs[1]]
             case PixelShuffle():
@@ -133,7 +139,7 @@ class Simulation(nn.Module):
             case Taps():
                 weight, padding = self.gathers[key(layer.name)], [n // 2 for n in layer.kernel]
                 value = functional.conv2d(unrounded[layer.inputs[0]], weight, padding=padding)
-                return value - layer.scale * layer.zero_point
+                return value + layer.offset
             case Concat():
                 return torch.cat([quantized[name] for name in layer.inputs], 1)
             case ConstantPlane():
@@ -146,14 +152,29 @@ class Simulation(nn.Module):
         if not asked or layer.name not in self.state.grids:
             return value
         owner = self.groups[layer.name].owner
-        scale = torch.exp(self.log_scales[key(owner)])
+        scale = self._grid_scale(owner)
         zero = torch.zeros_like(scale) if self._after_clip(layer.name) else self._zero_point(owner)
         # Private in torch: no public function has gradients for scale and zero point.
         return torch._fake_quantize_learnable_per_tensor_affine(value, scale, zero, 0, 255, 1.0)
 
+    def clip(self, name: str, value: Tensor) -> Tensor:
+        """What is left of the values of the convolution `name`: of the image, grey levels 0..255."""
+        conv = self.convs[name]
+        if name in self.clipped:
+            return value.clamp(-self.centre, 255 - self.centre)
+        return value if conv.linear else value.clamp(conv.low, conv.high)
+
+    def _grid_scale(self, owner: str) -> Tensor:
+        """The scale of now; of powers of two the nearest, and its gradient that of the scale itself."""
+        log_scale = self.log_scales[key(owner)]
+        if self.power_of_two:
+            nearest = torch.round(log_scale.detach() / math.log(2)) * math.log(2)
+            log_scale = log_scale + (nearest - log_scale.detach())
+        return torch.exp(log_scale)
+
     def _after_clip(self, name: str) -> bool:
         """Whether a Relu or clip keeps the tensor at or above zero, so that its zero point is 0."""
-        return name in self.convs and not self.convs[name].linear
+        return name in self.convs and not self.convs[name].linear and not self.symmetric
 
     def _zero_point(self, name: str) -> Tensor:
         zero_point: Tensor = self.zero_points[key(name)]
@@ -181,8 +202,8 @@ class Simulation(nn.Module):
 
     def _scale(self, name: str) -> Tensor:
         """Of the grid that the tensor `name` is on; 1 on the image's grid."""
-        owner = key(self.groups[name].owner)
-        return torch.exp(self.log_scales[owner]).detach() if owner in self.log_scales else self.image_scale
+        owner = self.groups[name].owner
+        return self._grid_scale(owner).detach() if key(owner) in self.log_scales else self.image_scale
 
     def _in_basis(self, name: str, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
         basis = self.bases[self.basis_of[name]]
@@ -209,7 +230,9 @@ class Simulation(nn.Module):
     def _grid(self, name: str) -> Grid:
         owner = self.groups[name].owner
         zero = 0 if self._after_clip(name) else int(self._zero_point(owner).round().clamp(0, 255))
-        return Grid(float(torch.exp(self.log_scales[key(owner)])), zero)
+        scale = float(self._grid_scale(owner))
+        # exp and log of float32 miss a power of two by their last bits.
+        return Grid(2.0 ** round(math.log2(scale)) if self.power_of_two else scale, zero)
 
 
 class _Round(torch.autograd.Function):
@@ -223,10 +246,12 @@ class _Round(torch.autograd.Function):
 
 
 def _rounded(
-    weight: Tensor, bias: Tensor, expected: Tensor | None, input_scale: Tensor
+    weight: Tensor, bias: Tensor, expected: Tensor | None, input_scale: Tensor, *, power_of_two: bool
 ) -> tuple[Tensor, Tensor]:
     """As ir/integer_weights.py rounds them."""
     step = (weight.detach().abs().amax(dim=(1, 2, 3), keepdim=True) / LARGEST).clamp(min=1e-12)
+    if power_of_two:
+        step = step.log2().ceil().exp2()
     rounded: Tensor = _Round.apply(weight, step)
     if expected is not None:
         error = (rounded.detach() - weight.detach()).sum(dim=(2, 3))

@@ -21,9 +21,11 @@ from edsr_int8.targets.base import Capabilities, Runner, Unavailable, one_line
 from edsr_int8.targets.figures import Arithmetic, Placement
 from edsr_int8.targets.placement import all_convolutions, placement
 from edsr_int8.targets.row import TargetRow
+from edsr_int8.targets.unsigned import load_unsigned
 from edsr_int8.tiling import MIB
 
-DEFAULT_PROVIDERS = {"onnxruntime": "CPUExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+CPU = "CPUExecutionProvider"
+DEFAULT_PROVIDERS = {"onnxruntime": CPU, "tensorrt": "TensorrtExecutionProvider"}
 # Left on, it rounds the weights of a convolution that a build keeps in float, if it stands between codes.
 QUANTIZES_FLOAT_WEIGHTS = "WeightBiasQuantization"
 CAPABILITIES = Capabilities(
@@ -67,7 +69,7 @@ class OnnxRuntime:
         """Of the CPU's provider, read off the graph that onnxruntime optimized; others compile nodes away."""
         graph = read_onnx(model, "quantize").graph
         options = session_options(self.row.threads)
-        if self._provider != "CPUExecutionProvider":
+        if self._provider != CPU:
             subgraphs = self._session(model, options).get_provider_graph_assignment_info()
             rest = [len(x.get_nodes()) for x in subgraphs if x.ep_name != self._provider]
             return placement(graph, {}, partitions=len(subgraphs) - len(rest), cpu_nodes=sum(rest))
@@ -81,8 +83,9 @@ class OnnxRuntime:
         if why_not := self._missing():
             raise Unavailable(why_not)
         try:
+            source = load_unsigned(model) if self._provider == CPU else model
             return onnxruntime.InferenceSession(
-                model, options, providers=[self._provider], disabled_optimizers=[QUANTIZES_FLOAT_WEIGHTS]
+                source, options, providers=[self._provider], disabled_optimizers=[QUANTIZES_FLOAT_WEIGHTS]
             )
         except Exception as error:  # its exceptions share no base class
             raise Unavailable(f"onnxruntime cannot load {model}: {one_line(error)}") from error

@@ -17,6 +17,7 @@ from edsr_int8.targets.figures import Arithmetic, Placement
 from edsr_int8.targets.graph import dtype
 from edsr_int8.targets.placement import placement
 from edsr_int8.targets.row import TargetRow
+from edsr_int8.targets.unsigned import load_unsigned
 from edsr_int8.tiling import MIB
 
 SATURATES = (
@@ -78,7 +79,7 @@ class OpenVino:
     def _compiled(self, model: Path, height: int | None = None, width: int | None = None) -> Any:
         core = self._core()
         try:
-            graph = core.read_model(model)
+            graph = core.read_model(load_unsigned(model))
             if height and width:
                 graph.reshape([1, graph.input(0).partial_shape[1], height, width])
             hint, _ = HALF_PRECISION.get(dtype(read_onnx(model, "quantize")), ("f32", ""))
