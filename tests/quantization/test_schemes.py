@@ -24,8 +24,9 @@ from edsr_int8.quantization.rewrites.fold import fold
 from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip
 from edsr_int8.quantization.simulation.quantsim import Simulation
 from edsr_int8.quantization.state import load, save
-from edsr_int8.targets.base import open_target
-from edsr_int8.targets.execution.upscale import open_build
+from edsr_int8.targets.base import Unavailable, open_target
+from edsr_int8.targets.execution.upscale import open_build, require
+from edsr_int8.targets.form import Form, save_in_form
 from edsr_int8.targets.row import TargetRow
 
 Graphs = Callable[[str], Path]
@@ -165,3 +166,28 @@ def test_all_passes_know_a_symmetric_scheme(
     wanted = output(calibration.float_network, photograph)[0].transpose(1, 2, 0)
     assert np.sqrt(np.square(found - np.clip(wanted, 0, 255)).mean()) < 8
     assert {int(zero) for _, zero in activations(onnx.load(tmp_path / "out/model.onnx"))} == {0}
+
+
+@pytest.mark.parametrize("scheme", SIGNED)
+def test_a_form_changes_no_code(
+    made: Callable[..., Path], photograph: np.ndarray, tmp_path: Path, scheme: str
+) -> None:
+    model = made(scheme, "x4", fold_long_skip=True)
+    save_in_form(model, Form(17), tmp_path / "npu.onnx")
+    save_in_form(model, Form(18, unsigned=False), tmp_path / "signed.onnx")
+    npu = onnx.load(tmp_path / "npu.onnx")
+    assert {zero.dtype for _, zero in activations(npu)} == {np.dtype(np.uint8)}
+    makers = {node.output[0]: node.op_type for node in npu.graph.node}
+    assert {makers[node.input[0]] for node in npu.graph.node if node.op_type == "Relu"} <= {"Conv"}
+    shipped = images(model, photograph, "integer", "fixed_point")
+    for name in ("npu.onnx", "signed.onnx"):
+        assert np.array_equal(images(tmp_path / name, photograph, "integer", "fixed_point"), shipped)
+
+
+def test_tensorrt_refuses_what_it_would_misread() -> None:
+    tensorrt = open_target(TargetRow("tensorrt"))
+    require(tensorrt, "int8", "int8_symmetric")
+    with pytest.raises(
+        Unavailable, match=r"tensorrt would misread .* uint8_asymmetric; it takes scheme: int8_p"
+    ):
+        require(tensorrt, "int8", "uint8_asymmetric")

@@ -4,10 +4,11 @@ import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, get_args, runtime_checkable
 
 import numpy as np
 
+from edsr_int8.quantization.scheme import Scheme
 from edsr_int8.targets.figures import Placement
 from edsr_int8.targets.row import Runtime, TargetRow, check_row
 
@@ -37,6 +38,7 @@ class Capabilities:
     unfolds: bool = False  # its int8 convolutions unfold their input (im2col) and keep int32 accumulators
     # Why it runs no builds of other types, by type; it is simply not made for those that are not there.
     why_not: Mapping[str, str] = field(default_factory=dict)
+    schemes: frozenset[str] = frozenset(get_args(Scheme))  # of int8 and mixed builds that it reads rightly
     timed_runs: int = 5  # over which `time` takes the median
     seconds_per_gmac: float | None = None  # of a simulator, whose speed is not the device's; None: it is none
 

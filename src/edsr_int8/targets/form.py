@@ -6,6 +6,7 @@ older opset, one shape. None of it changes a code: (code - zero point) * scale, 
 is off by less than a millionth of a step.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edsr_int8.onnx_file import read_onnx
 from edsr_int8.onnx_graph import assemble, checked
+from edsr_int8.targets.unsigned import unsigned
 
 # Operations that put values elsewhere and compute nothing.
 MOVES = frozenset({"Concat", "DepthToSpace", "Pad", "Reshape", "Slice", "Transpose"})
@@ -27,13 +29,17 @@ Grid = tuple[str, str]  # the constants that hold the scale and the zero point o
 class Form:
     """How a runtime wants a graph written.
 
+    `unsigned`: int8 activations as uint8 ones, 128 higher.
     `wrapped`: every data movement between DequantizeLinear and QuantizeLinear, none bare on integers.
+    `fused_relu`: a Relu right after its convolution, not behind a QuantizeLinear and a DequantizeLinear.
     `image_edges`: a float build, too, takes and gives the uint8 image by these two, not by Cast and Round.
     `shape`: height and width of the only image that the graph takes; None: any.
     """
 
     opset: int
+    unsigned: bool = True
     wrapped: bool = True
+    fused_relu: bool = True
     image_edges: bool = True
     shape: tuple[int, int] | None = None
 
@@ -47,16 +53,20 @@ def in_form(model: ModelProto, form: Form) -> ModelProto:
     """The same function as `model`, code by code. ValueError where a part of it has no such form."""
     if form.opset not in OPSETS:
         raise ValueError(f"opset {form.opset}: a form has one from {OPSETS[0]} to {OPSETS[-1]}")
+    model = unsigned(model) if form.unsigned else model
     nodes, constants = list(model.graph.node), list(model.graph.initializer)
     if form.image_edges:
         nodes, constants = with_image_edges(nodes, constants)
+    if form.fused_relu:
+        nodes = with_fused_relus(nodes)
     if form.wrapped:
         nodes, constants = wrapped(nodes, constants)
+    read = {name for node in nodes for name in node.input}
     written = assemble(
         nodes,
         model.graph.input,
         model.graph.output,
-        constants,
+        [tensor for tensor in constants if tensor.name in read],
         {entry.key: entry.value for entry in model.metadata_props},
         opset=form.opset,
         ir_version=helper.find_min_ir_version_for([helper.make_opsetid("", form.opset)]),
@@ -124,6 +134,29 @@ def _real_constant(pad: NodeProto, grid: Grid, values: dict[str, TensorProto]) -
     name = f"{pad.name}.value.real"
     values[name] = numpy_helper.from_array(np.array(real, np.float32), name)
     return name
+
+
+def with_fused_relus(nodes: Sequence[NodeProto]) -> list[NodeProto]:
+    """The nodes without QuantizeLinear and DequantizeLinear between a convolution and its Relu.
+
+    They round to the grid that is rounded to behind the Relu, so the codes stay the same.
+    """
+    makers = {node.output[0]: node for node in nodes}
+    uses = Counter(name for node in nodes for name in node.input)
+    dropped: set[str] = set()
+    written = []
+    for node in nodes:
+        real = makers.get(node.input[0]) if node.op_type == "Relu" else None
+        codes = makers.get(real.input[0]) if real and real.op_type == "DequantizeLinear" else None
+        if real and codes and codes.op_type == "QuantizeLinear" and uses[real.input[0]] == 1:
+            moved = NodeProto()
+            moved.CopyFrom(node)
+            moved.input[0] = codes.input[0]
+            dropped |= {real.output[0], codes.output[0]}
+            written.append(moved)
+        else:
+            written.append(node)
+    return [node for node in written if node.output[0] not in dropped]
 
 
 def with_image_edges(

@@ -7,9 +7,9 @@ Every code and every zero point 128 higher is the same network, value for value.
 from pathlib import Path
 
 import numpy as np
-import onnx
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
+from edsr_int8.onnx_file import read_onnx
 from edsr_int8.quantization.ir.grid import MIDDLE
 from edsr_int8.quantization.scheme import SIGNED
 from edsr_int8.targets.graph import consumers, producers, scheme
@@ -17,13 +17,13 @@ from edsr_int8.targets.graph import consumers, producers, scheme
 
 def load_unsigned(model: Path) -> bytes:
     """The build `model` as ONNX bytes; its uint8 twin where it has int8 activations."""
-    found = onnx.load(model)
-    twin = unsigned(found) if scheme(found) in SIGNED else found
-    return twin.SerializeToString(deterministic=True)
+    return unsigned(read_onnx(model, "quantize")).SerializeToString(deterministic=True)
 
 
 def unsigned(model: ModelProto) -> ModelProto:
-    """The uint8 twin of a build, or of a subgraph of one."""
+    """The uint8 twin of a build, or of a subgraph of one; `model` itself where it has no int8 activations."""
+    if scheme(model) not in SIGNED:
+        return model
     twin = ModelProto()
     twin.CopyFrom(model)
     graph = twin.graph

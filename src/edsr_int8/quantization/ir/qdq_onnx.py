@@ -28,7 +28,7 @@ from edsr_int8.quantization.ir.layers import (
     Taps,
 )
 from edsr_int8.quantization.ir.onnx_builder import OnnxBuilder
-from edsr_int8.quantization.scheme import DEFAULT, POWER_OF_TWO, SIGNED, Scheme
+from edsr_int8.quantization.scheme import DEFAULT, POWER_OF_TWO, SIGNED, SYMMETRIC, Scheme
 
 
 def qdq_model(
@@ -42,8 +42,8 @@ def qdq_model(
     """uint8 `image` 1x3xHxW -> uint8 `output`, from a folded network and the grid of each of its tensors.
 
     A QuantizeLinear is also the clip of its layer: to 0..255 at the output, where it rounds half to even,
-    and at zero after a Relu, unless its grid reaches below: then the Relu stands between two of them.
-    ValueError where a grid reaches beyond another clip, or taps are on another grid than their tensor.
+    and at zero after a Relu, but in symmetric schemes, where the Relu stands between two of them.
+    ValueError where a grid reaches beyond its layer's clip, or taps are on another grid than their tensor.
     """
     graph = _Graph(grids, high_precision, scheme)
     if graph.signed:
@@ -73,6 +73,7 @@ class _Graph:
         self.grids = grids
         self.high_precision = high_precision
         self.signed = scheme in SIGNED
+        self.symmetric = scheme in SYMMETRIC
         self.power_of_two = scheme in POWER_OF_TWO
         self.codes: dict[str, str] = {IMAGE: IMAGE}
         self.dequantized: dict[str, str] = {}
@@ -84,7 +85,7 @@ class _Graph:
         match layer:
             case Conv() if name in self.high_precision:
                 made = self._float_conv(layer)
-            case Conv() if _relu_remains(layer, self.grids[name]):
+            case Conv() if self.symmetric and layer.low == 0:
                 self._conv_and_relu(layer, output)
                 return
             case Conv():
@@ -126,7 +127,8 @@ class _Graph:
             self._quantize(layer.name, moved, output)
 
     def _conv(self, layer: Conv) -> str:
-        _require_within(layer, self.grids[layer.name])
+        if not (self.symmetric and layer.low == 0):  # a Relu follows
+            _require_within(layer, self.grids[layer.name])
         name, source = layer.name, layer.inputs[0]
         rounded = round_conv(layer, self.grids[source].scale, power_of_two=self.power_of_two)
         bias_scales = rounded.scales * np.float32(self.grids[source].scale)
@@ -214,14 +216,7 @@ class _Graph:
         self.codes[source] = output
 
 
-def _relu_remains(conv: Conv, grid: Grid) -> bool:
-    """Whether the grid of `conv` reaches below zero, although a Relu ends there."""
-    return conv.low == 0 and grid.range[0] < -grid.scale / 2
-
-
 def _require_within(conv: Conv, grid: Grid) -> None:
     low, high = grid.range
-    if conv.low == 0:
-        low = max(low, 0.0)  # by a Relu
     if low < conv.low - grid.scale / 2 or high > conv.high + grid.scale / 2:
         raise ValueError(f"{conv.name}: clips to {conv.low}..{conv.high}, its grid spans {low}..{high}")

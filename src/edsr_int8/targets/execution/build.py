@@ -12,7 +12,7 @@ from edsr_int8.targets.base import Capabilities, Unavailable, one_line
 from edsr_int8.targets.execution.memory import PROBE, activations, peak_bytes_per_pixel
 from edsr_int8.targets.execution.partition import partition
 from edsr_int8.targets.execution.receptive_field import receptive_fields
-from edsr_int8.targets.graph import dtype
+from edsr_int8.targets.graph import dtype, scheme
 
 PLANES = 3  # red, green, blue
 
@@ -36,7 +36,8 @@ class Subgraph:
 @dataclass(frozen=True)
 class Build:
     path: Path
-    dtype: str  # as targets/graph.py says
+    dtype: str  # as targets/graph.py says, ...
+    scheme: str  # ... and so is this
     whole: Subgraph
     subgraphs: tuple[Subgraph, ...]  # run one after the other; (whole,) where the build cannot be cut
     weight_bytes: int  # in memory
@@ -61,7 +62,7 @@ def read_build(path: Path) -> Build:
         raise Unavailable(f"{path}: {error}") from None
     except Exception as error:  # of shape inference; KeyError, IndexError: a graph that fits nothing
         raise InputError(f"{path}: a broken graph ({one_line(error)}); build it again") from error
-    return Build(path, dtype(model), whole, subgraphs, _weight_bytes(model))
+    return Build(path, dtype(model), scheme(model), whole, subgraphs, _weight_bytes(model))
 
 
 def _require_images(model: ModelProto) -> None:

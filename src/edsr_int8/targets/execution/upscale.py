@@ -91,7 +91,7 @@ def open_build(target: Target, model: Path, *, shape: Shape | None = None) -> Up
     Unavailable: the target cannot run this build. InputError: `model` is no build.
     """
     build = read_build(model)
-    require(target, build.dtype)
+    require(target, build.dtype, build.scheme)
     shape = target.row.tile or shape
     if shape:
         return Upscaler(target, build, (target.load(model, height=shape[0], width=shape[1]),), shape)
@@ -107,9 +107,14 @@ def open_build(target: Target, model: Path, *, shape: Shape | None = None) -> Up
     return Upscaler(target, build, runners, None)
 
 
-def require(target: Target, dtype: str) -> None:
-    """Unavailable, with the reason, where `target` runs no builds of `dtype`."""
+def require(target: Target, dtype: str, scheme: str = "") -> None:
+    """Unavailable, with the reason, where `target` runs no builds of `dtype`, or would misread a `scheme`."""
     can = target.capabilities
     if dtype not in can.dtypes:
         only = f"{target.row.runtime} runs {' and '.join(can.dtypes)} builds, not {dtype}"
         raise Unavailable(can.why_not.get(dtype, only))
+    if scheme and scheme not in can.schemes:
+        raise Unavailable(
+            f"{target.row.runtime} would misread the codes of {scheme}; "
+            f"it takes scheme: {' or '.join(sorted(can.schemes))}"
+        )

@@ -5,7 +5,7 @@ exactly, in any order, as long as no sum can reach 2^24; where one could, float6
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -102,6 +102,23 @@ def rearrange(value: LinearCombination, move: Callable[[Tensor], Tensor]) -> Lin
     if any(term.factor.ndim for term in value.terms):
         raise ValueError("it moves channels of different scales")
     return replace(value, terms=tuple(replace(t, integers=move(t.integers)) for t in value.terms))
+
+
+def pad(value: LinearCombination, widths: Sequence[int], constant: float) -> LinearCombination:
+    """With `constant`, a whole number of steps, around it; `widths` as torch's pad has them."""
+    (term,) = value.terms
+    steps = round(constant / float(term.factor))
+    return rearrange(value, lambda integers: functional.pad(integers, list(widths), value=steps))
+
+
+def concatenate(values: Sequence[LinearCombination], axis: int) -> LinearCombination:
+    """Side by side. ValueError unless all are tensors of one scale."""
+    terms = [term for value in values for term in value.terms]
+    if len(terms) != len(values) or any(not torch.equal(t.factor, terms[0].factor) for t in terms):
+        raise ValueError("it joins tensors of different scales")
+    kind = _float_type(max(term.bound for term in terms))
+    joined = torch.cat([term.integers.to(kind) for term in terms], dim=axis)
+    return LinearCombination((replace(terms[0], integers=joined, bound=max(t.bound for t in terms)),))
 
 
 def _float_type(bound: int) -> torch.dtype:

@@ -19,8 +19,10 @@ from edsr_int8.targets.integer.linear_combination import (
     LinearCombination,
     add,
     clip,
+    concatenate,
     convolve,
     dequantize,
+    pad,
     rearrange,
 )
 from edsr_int8.targets.integer.requantize import (
@@ -83,6 +85,12 @@ class Arithmetic:
                 options.get("mode", b"constant") == b"constant"
             ):
                 return functional.pad(codes, _pads(pads), value=int(constant))
+            case "Pad", [LinearCombination() as value, pads, constant] if (
+                options.get("mode", b"constant") == b"constant"
+            ):
+                return pad(value, _pads(pads), float(constant))
+            case "Concat", values if all(isinstance(value, LinearCombination) for value in values):
+                return concatenate(values, options["axis"])
             case "Concat", tensors if all(isinstance(tensor, Tensor) for tensor in tensors):
                 return torch.cat(tensors, dim=options["axis"])
         raise ValueError("is no operation of an int8 accelerator, or not on quantized tensors")

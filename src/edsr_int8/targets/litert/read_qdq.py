@@ -13,6 +13,7 @@ import numpy as np
 from onnx import GraphProto, NodeProto, ValueInfoProto, helper, numpy_helper
 
 from edsr_int8.onnx_file import read_onnx
+from edsr_int8.targets.form import with_fused_relus
 from edsr_int8.targets.graph import attributes, consumers
 from edsr_int8.targets.litert.operators import (
     Add,
@@ -26,6 +27,7 @@ from edsr_int8.targets.litert.operators import (
     Shuffle,
     Tensor,
 )
+from edsr_int8.targets.unsigned import unsigned
 
 RELABEL = {np.dtype(np.uint8): 128, np.dtype(np.int8): 0}  # what to subtract from a code to get an int8 one
 Grid = tuple[float, int]
@@ -33,7 +35,12 @@ Grid = tuple[float, int]
 
 def read_qdq(model: Path) -> Operators:
     """The operators of the build `model`. ValueError names the first node that TensorFlow Lite has not."""
-    graph = read_onnx(model, "quantize").graph
+    found = unsigned(read_onnx(model, "quantize"))
+    graph = GraphProto()
+    graph.CopyFrom(found.graph)
+    nodes = with_fused_relus(found.graph.node)
+    del graph.node[:]
+    graph.node.extend(nodes)
     reader = _Reader(graph)
     for node in graph.node:
         try:

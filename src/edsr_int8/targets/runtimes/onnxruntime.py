@@ -3,7 +3,7 @@
 import re
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from edsr_int8.errors import InputError
 from edsr_int8.machine import processor
 from edsr_int8.onnx_file import read_onnx
 from edsr_int8.onnx_session import session_options
+from edsr_int8.quantization.scheme import SYMMETRIC
 from edsr_int8.targets.base import Capabilities, Runner, Unavailable, one_line
 from edsr_int8.targets.figures import Arithmetic, Placement
 from edsr_int8.targets.placement import all_convolutions, placement
@@ -44,7 +45,13 @@ CAPABILITIES = Capabilities(
 @dataclass(frozen=True)
 class OnnxRuntime:
     row: TargetRow
-    capabilities = CAPABILITIES
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """TensorRT takes every zero point for 0, with a warning at most."""
+        if self._provider == DEFAULT_PROVIDERS["tensorrt"]:
+            return replace(CAPABILITIES, schemes=SYMMETRIC)
+        return CAPABILITIES
 
     def probe(self) -> dict[str, Any]:
         facts = {
