@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from edsr_int8.onnx_file import read_onnx
+from edsr_int8.onnx_file import read_onnx, write_onnx
 from edsr_int8.onnx_graph import assemble, checked
 from edsr_int8.targets.unsigned import unsigned
 
@@ -46,7 +46,7 @@ class Form:
 
 def save_in_form(model: Path, form: Form, out: Path) -> None:
     """Write the build `model` in `form` to `out`; equal builds give equal bytes."""
-    out.write_bytes(in_form(read_onnx(model, "quantize"), form).SerializeToString(deterministic=True))
+    write_onnx(in_form(read_onnx(model, "quantize"), form), out)
 
 
 def in_form(model: ModelProto, form: Form) -> ModelProto:
