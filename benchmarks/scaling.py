@@ -5,8 +5,8 @@
 throughput: `infer` of a network like edsr_x1_sample by 2 single-threaded Dask workers beside one process with
 two threads, in turns. overhead: a Dask map of work that does nothing, 16 images a batch. busy: 64 workers
 whose work is to sleep. memory: `infer` and `evaluate` of frames of 1280x720 in a process each, over 10 and
-over --frames, and over --frames with a kill at a random moment. Weights are random; neither time nor memory
-depends on them. Needs `pip install 'edsr-int8[cluster]'`.
+over --frames, where it is killed at a random moment and run again. Weights are random; neither time nor
+memory depends on them. Needs `pip install 'edsr-int8[cluster]'`.
 """
 
 import argparse
@@ -58,9 +58,10 @@ def network(folder: Path, features: int, blocks: int) -> Path:
     import torch
 
     from edsr_int8.checkpoints.facts import NetworkFacts
-    from edsr_int8.export import float_graph, save
+    from edsr_int8.export import float_graph
     from edsr_int8.models.build import build
     from edsr_int8.models.description import Description
+    from edsr_int8.onnx_file import write_onnx
     from edsr_int8.onnx_graph import uint8_graph
 
     torch.manual_seed(0)
@@ -68,7 +69,7 @@ def network(folder: Path, features: int, blocks: int) -> Path:
     nothing = {"source": "official", "params": 0, "macs_per_pixel": 0, "receptive_radius": 0}
     facts = NetworkFacts(**asdict(description), **nothing, weights_sha256="")
     folder.mkdir(parents=True, exist_ok=True)
-    save(uint8_graph(float_graph(build(description).eval(), facts)), folder / "model.onnx")
+    write_onnx(uint8_graph(float_graph(build(description).eval(), facts)), folder / "model.onnx")
     return folder / "model.onnx"
 
 
@@ -123,7 +124,7 @@ def dask_of(workers: int, *, processes: bool = True) -> Iterator[Any]:
 
 
 def throughput(folder: Path) -> None:
-    model, count = network(folder / "x1", 32, 9), 24
+    model, count = network(folder / "x1", 32, 9), 12
     frames(folder / "data", count, 360, 640)
     seconds: dict[str, list[float]] = {"2 threads": [], "2 workers": []}
     with dask_of(2) as cluster:
@@ -215,34 +216,28 @@ def measure(
         time.sleep(kill_after_s)
         first.send_signal(signal.SIGKILL)
         first.wait()
-        print(f"    killed after {kill_after_s:.0f} s and {log.stat().st_size} frames")
+        print(f"    killed after {kill_after_s:.0f} s and {log.stat().st_size} frames", flush=True)
     start = time.perf_counter()
     found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return float(found.splitlines()[-1]), time.perf_counter() - start, log.stat().st_size
 
 
 def memory(folder: Path, count: int) -> None:
-    import shutil
-
     model = network(folder / "tiny", 8, 1)
-    seconds: dict[str, float] = {}
-    for number in (10, count):
+    seconds: dict[str, float] = {}  # for one frame
+    for number, killed in ((10, False), (count, True)):
         frames(folder / f"frames {number}", number)
         work = folder / f"work {number}"
         work.mkdir()
         for stage in ("infer", "evaluate"):
-            peak, seconds[stage], computed = measure(stage, model, folder / f"frames {number}", work)
-            line = f"{stage:9s}{number:6d} frames  peak {peak:5.0f} MB  {seconds[stage]:6.1f} s"
-            print(f"{line}  {computed} computed")
-    shutil.rmtree(work / "scores")
-    moment = random.SystemRandom()
-    for stage in ("infer", "evaluate"):
-        after = moment.uniform(0.2, 0.7) * seconds[stage]
-        peak, taken, computed = measure(stage, model, folder / f"frames {count}", work, after)
-        print(
-            f"{stage:9s}{count:6d} frames  peak {peak:5.0f} MB  {taken:6.1f} s  {computed} computed, "
-            f"{computed - count} of them twice"
-        )
+            after = random.SystemRandom().uniform(0.05, 0.5) * count * seconds[stage] if killed else 0
+            peak, taken, computed = measure(stage, model, folder / f"frames {number}", work, after)
+            seconds[stage] = taken / number
+            print(
+                f"{stage:9s}{number:6d} frames  peak {peak:5.0f} MB  {taken:6.1f} s  {computed} computed, "
+                f"{computed - number} of them twice",
+                flush=True,
+            )
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import contextlib
 import pickle
 import time
 import uuid
+from asyncio import AbstractEventLoop
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import CancelledError
@@ -68,6 +69,7 @@ class Dask:
                 f"DASK_SCHEDULER_ADDRESS: no scheduler answers at {self.address} "
                 f"({' '.join(str(error).split())}); start it, or unset the variable to run here"
             ) from None
+        client.loop.asyncio_loop.set_exception_handler(_tell_unless_harmless)  # type: ignore[union-attr]
         try:
             yield client
         finally:
@@ -230,6 +232,12 @@ class _Map(Generic[R]):
             yield
         except GONE as error:
             raise _gone(error) from None
+
+
+def _tell_unless_harmless(loop: AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Dask forgets a task of its own where results did not arrive: nothing that a user should read about."""
+    if type(context.get("exception")).__name__ != "AllExit":
+        loop.default_exception_handler(context)
 
 
 def _gone(error: BaseException) -> InputError:
