@@ -13,6 +13,7 @@ pytest.importorskip("distributed")
 
 import cv2
 import dask.config
+import numpy as np
 from cluster_work import FAKED, POISON, WRONG, Echo, write_items
 from distributed import Client, LocalCluster, Nanny
 from tiny_build import photograph, write_tiny
@@ -25,6 +26,8 @@ from edsr_int8.data.images import write_png
 from edsr_int8.errors import InputError
 from edsr_int8.metrics.evaluate import Folders, evaluate
 from edsr_int8.metrics.protocols import PROTOCOLS
+from edsr_int8.quantization.calibration.observe import observe_network
+from edsr_int8.quantization.ir.layers import IMAGE, Conv, Network
 from edsr_int8.targets.base import open_target
 from edsr_int8.targets.execution.infer import infer
 from edsr_int8.targets.row import TargetRow
@@ -170,7 +173,11 @@ def test_stages_give_the_same_bytes_while_workers_die_and_join(
 
 
 def _files(model: Path, executor: Executor, out: str) -> dict[str, Any]:
-    """The images of a build and their scores."""
+    """The images of a build, their scores, and the histograms of a layer."""
+    weight = np.random.default_rng(0).normal(size=(4, 3, 3, 3))
+    network = Network((Conv("head", (IMAGE,), weight, np.zeros(4)),), {"receptive_radius": "1"})
+    paths = sorted(Path("set/lr").iterdir())
+    histogram = observe_network(network, ["head"], paths, tile=16, executor=executor)["head"]
     target = open_target(TargetRow("onnxruntime", threads=1, memory_budget_mb=1024))
     infer(target, model, {"set": Path("set")}, Path(out), partial=Path("partial"), executor=executor)
     images = {path.name: path.read_bytes() for path in sorted(Path(out, "set").iterdir())}
@@ -179,4 +186,6 @@ def _files(model: Path, executor: Executor, out: str) -> dict[str, Any]:
         folders, protocols=[PROTOCOLS["basicsr"]], scale=2, partial=Path("scores", out), executor=executor
     )
     assert len(images) == 8
-    return {**images, "scores": scores}
+    assert histogram.counts.sum() > 0
+    found = {"scores": scores, "counts": histogram.counts.tobytes(), "ends": (histogram.low, histogram.high)}
+    return {**images, **found}
