@@ -2,7 +2,7 @@
 
     make repro && python benchmarks/executors.py [--build build]
 
-Runs `observe`, `coverage`, `infer`, `evaluate`, `compare_targets` and `report` again in a copy: in one
+Runs `observe`, `coverage`, `infer`, `evaluate` and `report` again in a copy: in one
 process, in threads, on a Dask LocalCluster of 2 processes, and on one where in each of these stages a worker
 is killed (SIGKILL) while it works and another one joins late. Compared are images, histograms, scores and the
 table.
@@ -48,10 +48,8 @@ def stages(rows: Params) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Each stage that loops over images, and its arguments, in the order of the pipeline."""
     yield from (("observe", (model,)) for model in rows.models)
     yield from (("coverage", (model,)) for model in rows.models)
-    builds = list(product(rows.models, rows.precisions, rows.targets))
-    yield from (("infer", build) for build in builds)
-    yield from (("evaluate", build) for build in builds)
-    yield from (("compare_targets", build) for build in product(rows.models, rows.precisions))
+    yield from (("infer", build) for build in product(rows.models, rows.precisions, rows.targets))
+    yield from (("evaluate", build) for build in product(rows.models, rows.precisions))
     yield "report", ()
 
 

@@ -16,8 +16,10 @@ from edsr_int8.pipeline.run import run
 
 
 def probe(params: Params) -> None:
-    for name in params.targets:
-        write_json(layout.probe(name), open_row(params, name).probe())
+    targets = {name: open_row(params, name).probe() for name in params.targets}
+    for name, found in targets.items():
+        write_json(layout.probe(name), found)
+    write_json(layout.all_targets_probe(), targets)
     for script in sorted(Path("stages").glob("*.py")):
         write_json(layout.code(script.stem), code(script, Path()))
     write_json(layout.needs(), needed_stages(params))

@@ -1,4 +1,4 @@
-"""A build on a target -> build/timings/<model>/<precision>/<target>: how fast, and in how much memory."""
+"""A build on each target -> build/timings/<model>/<precision>/<target>: how fast, and in how much memory."""
 
 from dataclasses import asdict
 
@@ -10,10 +10,12 @@ from edsr_int8.pipeline.run import run
 from edsr_int8.targets.execution.timing import measure
 
 
-def time(params: Params, model: str, precision: str, target: str) -> None:
+def time(params: Params, model: str, precision: str) -> None:
     height, width = row(params.models, model, "models").fixed_shape or NATIVE_SHAPE
-    timing = measure(open_row(params, target), layout.onnx(model, precision), height=height, width=width)
-    write_json(layout.timing(model, precision, target), asdict(timing))
+    build = layout.onnx(model, precision)
+    for target in params.targets:
+        timing = measure(open_row(params, target), build, height=height, width=width)
+        write_json(layout.timing(model, precision, target), asdict(timing))
 
 
 if __name__ == "__main__":

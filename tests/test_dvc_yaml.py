@@ -54,9 +54,8 @@ def test_the_layout_is_the_one_in_the_dvc_yaml_files() -> None:
         "finetune": layout.curve("${item.model}", "${item.precision}"),
         "quantize": layout.onnx("${item.model}", "${item.precision}"),
         "infer": layout.outputs("${item.model}", "${item.precision}", "${item.target}"),
-        "time": layout.timing("${item.model}", "${item.precision}", "${item.target}").parent,
-        "evaluate": layout.scores("${item.model}", "${item.precision}", "${item.target}"),
-        "compare_targets": layout.comparison("${item.model}", "${item.precision}"),
+        "time": layout.timing("${item.model}", "${item.precision}", "x").parent.parent,
+        "evaluate": layout.scores("${item.model}", "${item.precision}", "x").parent,
         "bundle": layout.bundle("${item.model}"),
         "probe": layout.probe("x").parent,
     }

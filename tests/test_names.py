@@ -55,7 +55,7 @@ NAMES = {
 }
 ONLY_CODE = ("budget", "parts")  # arguments of other meanings: a memory budget, the parts of a path
 STAGES = {
-    "agree": "compare_targets",
+    "agree": "evaluate",
     "round": "gptq",
     "select": "model_images",
     "select_training": "training_images",

@@ -1,4 +1,4 @@
-"""The stage that compares targets, in a folder with the images of three of them."""
+"""The comparison of targets in the stage that scores, in a folder with the images of three of them."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from project import tiny_params
 from ruamel.yaml import YAML
-from stages.compare_targets import compare_targets
+from stages.evaluate import compare_targets
 
 from edsr_int8.data.images import write_png
 from edsr_int8.files import write_json

@@ -49,9 +49,7 @@ def test_every_runtime_that_a_row_may_name_has_a_module_and_its_keys() -> None:
     assert set(get_args(Runtime)) == set(MODULES) == set(KEYS)
 
 
-@pytest.mark.parametrize(
-    "stage", ["report", "time", "evaluate", "model_images", "dataset", "probe", "infer", "compare_targets"]
-)
+@pytest.mark.parametrize("stage", ["report", "time", "evaluate", "model_images", "dataset", "probe", "infer"])
 def test_a_stage_that_needs_no_torch_does_not_load_it(stage: str) -> None:
     loads = "import sys, importlib; importlib.import_module(sys.argv[1]); print(*sys.modules)"
     command = [sys.executable, "-c", loads, f"stages.{stage}"]

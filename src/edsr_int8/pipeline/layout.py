@@ -147,6 +147,11 @@ def needs() -> Path:
     return BUILD / "probe" / "needs.json"
 
 
+def all_targets_probe() -> Path:
+    """What `probe` has for each target, in one file: a stage for all targets cannot name each of them."""
+    return probe("all-targets")  # no target's name has a '-'
+
+
 def fid_probe() -> Path:
-    """What the section `fid` asks for, and whether its weights are here; no target's name has a '-'."""
+    """What the section `fid` asks for, and whether its weights are here."""
     return probe("fid-weights")

@@ -77,7 +77,5 @@ def read_timing(path: Path) -> Timing:
 
 def read_conformance(path: Path, target: str) -> dict[str, Conformance]:
     """Of one target, by data set. InputError where the file holds none."""
-    found: dict[str, dict[str, Conformance]] = read_json(
-        path, dict[str, dict[str, Conformance]], "compare_targets"
-    )
+    found: dict[str, dict[str, Conformance]] = read_json(path, dict[str, dict[str, Conformance]], "evaluate")
     return found.get(target, {})

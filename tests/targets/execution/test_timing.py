@@ -7,7 +7,7 @@ import pytest
 from tiny_build import Tiny
 
 from edsr_int8.targets.base import open_target
-from edsr_int8.targets.execution.timing import measure
+from edsr_int8.targets.execution.timing import counted_seconds, measure
 from edsr_int8.targets.row import TargetRow
 
 ROW = TargetRow("onnxruntime", threads=1, memory_budget_mb=1024)
@@ -21,6 +21,30 @@ def test_figures_are_consistent(tiny: Tiny) -> None:
     assert result.megapixels_per_s == pytest.approx(pixels_per_ms / 1e3)
     assert result.load_s > 0 and result.spread_ms >= 0
     assert 20 < result.peak_memory_mb < ballast.nbytes / 2**20
+
+
+@pytest.mark.parametrize(
+    ("runs", "warmup", "taken", "counted"),
+    [
+        (5, 1, [9, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1]),  # hundredths of a second: all runs, without the first
+        (5, 1, [90, 40, 40], [90, 40, 40]),  # long: three are enough, and their median is no first run's
+        (5, 1, [40, 40, 40, 40], [40, 40, 40]),
+        (1, 1, [2000], [2000]),  # a reference, in minutes
+        (1, 0, [1], [1]),
+        (2, 1, [100, 100], [100, 100]),
+    ],
+)
+def test_where_runs_are_long_fewer_will_do(
+    runs: int, warmup: int, taken: list[int], counted: list[int]
+) -> None:
+    now, left = 0.0, list(taken)
+
+    def run() -> None:
+        nonlocal now
+        now += left.pop(0) / 100
+
+    found = counted_seconds(run, runs, warmup, clock=lambda: now)
+    assert found == pytest.approx([hundredths / 100 for hundredths in counted]) and not left
 
 
 def test_one_run_has_no_spread(tiny: Tiny) -> None:

@@ -2,6 +2,7 @@
 
 import resource
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
@@ -21,6 +22,8 @@ from edsr_int8.targets.figures import Placement, Timing
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.targets.torch_threads import set_torch_threads
 
+ENOUGH_S = 1.5  # of runs, once there are FEWEST
+FEWEST = 3
 SIMULATED = "it is simulated here; its speed and memory are not the device's"
 
 
@@ -30,8 +33,8 @@ def measure(
     """Time `model` on a random image of `height` x `width` pixels, tiled within the budget as `infer` does.
 
     `runs` runs count (0: the target's timed_runs). Before them come `warmup` runs, at most as many as
-    `runs`, that do not count: some runtimes compile in them. All run in a fresh process that does nothing
-    else. `integer` loads torch within load_s.
+    `runs`, that do not count: some runtimes compile in them. Where runs are long, fewer will do: see
+    `counted_seconds`. All run in a fresh process that does nothing else. `integer` loads torch within load_s.
     """
     runs = runs or target.capabilities.timed_runs
     timing = Timing(
@@ -65,21 +68,36 @@ def _measure(timing: Timing, row: TargetRow, model: Path, runs: int, warmup: int
     upscale = open_build(target, model, shape=None if target.capabilities.dynamic_shape else shape)
     load_s = time.perf_counter() - start
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    seconds = []
-    for _ in bar(range(warmup + runs), "time", unit="run"):
-        start = time.perf_counter()
-        upscale(image)
-        seconds.append(time.perf_counter() - start)
-    middle = median(seconds[warmup:])
+    seconds = counted_seconds(lambda: upscale(image), runs, warmup)
+    middle = median(seconds)
     return replace(
         timing,
         load_s=load_s,
         latency_ms=1e3 * middle,
-        spread_ms=_interquartile_range_ms(seconds[warmup:]),
+        spread_ms=_interquartile_range_ms(seconds),
         megapixels_per_s=timing.height * timing.width * upscale.build.whole.scale**2 / 1e6 / middle,
         peak_memory_mb=_peak_memory_mb(),
         placement=_placement(target, model, shape),  # after the peak: it may load the build again
     )
+
+
+def counted_seconds(
+    run: Callable[[], object], runs: int, warmup: int, clock: Callable[[], float] = time.perf_counter
+) -> list[float]:
+    """Seconds of each run that counts: `runs` of them after `warmup`, or fewer once ENOUGH_S have passed.
+
+    Never fewer than three, or `runs`: a median of three is not moved by a slow first run, so that one counts
+    where there are no more.
+    """
+    seconds: list[float] = []
+    fewest = min(FEWEST, runs)
+    for _ in bar(range(warmup + runs), "time", unit="run"):
+        start = clock()
+        run()
+        seconds.append(clock() - start)
+        if len(seconds) >= fewest and sum(seconds) >= ENOUGH_S:
+            break
+    return seconds[warmup:] if len(seconds) - warmup >= fewest else seconds
 
 
 def _placement(target: Target, model: Path, shape: tuple[int, int]) -> Placement:
