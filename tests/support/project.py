@@ -48,7 +48,7 @@ class Project:
         with tempfile.TemporaryFile("w+") as output:  # a pipe would wait for workers in the background, too
             done = subprocess.run(
                 command, cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL,
-                stdout=output, stderr=subprocess.STDOUT, timeout=300, check=False,
+                stdout=output, stderr=subprocess.STDOUT, timeout=1800, check=False,
             )  # fmt: skip
             output.seek(0)
             text = output.read()
