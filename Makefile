@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # Python compiles what is imported, once: a seventh of all files, which pip would compile one after the other.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: repro test soak lint
+.PHONY: repro test soak fuzz lint
 
 repro: $(VENV)/installed
 	edsr-int8 check
@@ -20,6 +20,9 @@ test: $(VENV)/installed-for-tests lint
 # What takes a quarter of an hour: by hand, and before a release.
 soak: $(VENV)/installed-for-tests
 	PYTHONPATH=tests/support python -m soak.kills
+
+fuzz: $(VENV)/installed-for-tests
+	PYTHONPATH=tests/support python -m fuzz.run
 
 lint: $(VENV)/installed-for-tests
 	ruff check

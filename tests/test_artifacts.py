@@ -135,3 +135,8 @@ def test_a_flipped_bit_of_an_array_is_told(tmp_path: Path) -> None:
     content[content.index(np.arange(100.0).tobytes()) + 400] ^= 1
     (tmp_path / "a.npz").write_bytes(content)
     refusal(lambda: read_npz(tmp_path / "a.npz", "observe"), tmp_path / "a.npz")
+
+
+def test_text_beyond_unicode_is_told(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", a=np.array([0x110000], np.uint32).view("<U1"))
+    refusal(lambda: read_npz(tmp_path / "a.npz", "observe"), tmp_path / "a.npz")

@@ -6,6 +6,7 @@ checkpoints/read.py of weights, pipeline/params.py of params.yaml.
 
 import csv
 import io
+import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,7 +71,15 @@ def read_npz(path: Path, stage: str) -> Arrays:
 
 def _array(content: bytes) -> NDArray[Any]:
     array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    if array.dtype.kind == "U" and not _is_text(array):
+        raise ValueError("its text is none")
     return array
+
+
+def _is_text(array: NDArray[Any]) -> bool:
+    """Whether numpy's characters, numbers of 32 bits, are Unicode's: Python fails on others much later."""
+    numbers = np.frombuffer(array.tobytes(), np.dtype(np.uint32).newbyteorder(array.dtype.byteorder))
+    return not numbers.size or int(numbers.max()) <= sys.maxunicode
 
 
 @cache

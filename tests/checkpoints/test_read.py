@@ -238,6 +238,17 @@ def test_two_records_of_one_name_are_refused(path: Path, name: Any) -> None:
     assert "two records of one name" in refusal(path)
 
 
+def test_a_record_marked_as_a_folder_is_read_all_the_same(path: Path) -> None:
+    """torch's own reader leaves its tensor as it finds the memory."""
+    torch.save(STATE, path)
+    content = bytearray(path.read_bytes())
+    name = content.rindex(b"/data/0") - len("weights")  # in the directory, behind 46 bytes of its record
+    assert content[name - 46 : name - 42] == b"PK\x01\x02"
+    content[name - 8] |= 0x10  # MS-DOS's attribute of a folder (APPNOTE 4.4.15)
+    path.write_bytes(content)
+    torch.testing.assert_close(read_state_dict(path), STATE, rtol=0, atol=0)
+
+
 def test_records_that_overlap_are_refused(path: Path) -> None:
     """A megabyte named a thousand times is a gigabyte."""
     torch.save({"a": torch.zeros(25_000_000, dtype=torch.uint8)}, path)

@@ -1,5 +1,6 @@
 """A checkpoint file -> the network's tensors, without running anything that the file may hold."""
 
+import io
 import re
 import warnings
 import zipfile
@@ -41,7 +42,7 @@ def _content(path: Path) -> Any:
     try:
         if start[8:] == b"{":  # after the length of the header, eight bytes
             return safetensors.torch.load_file(path)
-        return _archive(path) if zipfile.is_zipfile(path) else _load(path)
+        return _archive(path) if zipfile.is_zipfile(path) else _legacy(path)
     except InputError:
         raise
     # Damaged bytes reach any corner of the readers: EOFError, KeyError, OSError, RuntimeError, ...
@@ -55,8 +56,9 @@ def _archive(path: Path) -> Any:
         pickles = [archive.read(name) for name in archive.namelist() if name.endswith("/data.pkl")]
         if is_torchscript(archive) or any(GROWS in content for content in pickles):
             return read_archive(path)
+        verified = _copied(archive)
     try:
-        return _load(path)
+        return _load(verified)
     except Exception as error:
         # Such an object does not matter where it stands beside the network.
         if _object_named(error) and holds_network(content := read_archive(path)):
@@ -64,12 +66,30 @@ def _archive(path: Path) -> Any:
         raise
 
 
-def _load(path: Path) -> Any:
-    if not zipfile.is_zipfile(path) and GROWS in path.read_bytes():
+def _copied(archive: zipfile.ZipFile) -> io.BytesIO:
+    """The same records, written anew: what torch reads is what was verified.
+
+    Its own reader takes other fields of the directory for true: a record that is marked as a folder there is
+    not read at all, and its tensor holds what lay in memory.
+    """
+    copy = io.BytesIO()
+    with zipfile.ZipFile(copy, "w") as out:
+        for record in archive.infolist():
+            out.writestr(zipfile.ZipInfo(record.filename), archive.read(record))
+    copy.seek(0)
+    return copy
+
+
+def _legacy(path: Path) -> Any:
+    if GROWS in path.read_bytes():
         raise InputError(f"holds an array of bytes that would take any memory; {REMEDY}")
+    return _load(path)
+
+
+def _load(file: Path | io.BytesIO) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of formats that are refused all the same
-        return torch.load(path, weights_only=True, map_location="cpu")
+        return torch.load(file, weights_only=True, map_location="cpu")
 
 
 def _require_whole(archive: zipfile.ZipFile, length: int) -> None:

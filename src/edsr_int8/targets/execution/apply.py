@@ -32,7 +32,8 @@ def apply(model: Path, source: Path, destination: Path, row: TargetRow) -> None:
             except InputError as error:
                 raise InputError(f"{path}: {error}") from None
     except Unavailable as error:
-        raise InputError(str(error)) from None
+        text = str(error)
+        raise InputError(text if str(model) in text else f"{model}: {text}") from None
 
 
 def _job(source: Path, destination: Path) -> tuple[Path, Path]:
