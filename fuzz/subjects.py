@@ -15,7 +15,7 @@ import threading
 import zipfile
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -30,11 +30,12 @@ from project import tiny_params
 from ruamel.yaml import YAML
 from tiny_build import write_tiny
 from tiny_qdq import write_edsr
-from tiny_results import score, scored, timed
+from tiny_results import score, scored, timed, tiny_results
 
 from edsr_int8.checkpoints.checkpoint import open_unknown
 from edsr_int8.checkpoints.facts import NetworkFacts, read_facts
 from edsr_int8.checkpoints.read import read_state_dict
+from edsr_int8.checkpoints.settle import Stated, settle
 from edsr_int8.data.download.transfer import download
 from edsr_int8.data.download.unpack import unpack
 from edsr_int8.data.images import read_rgb, write_png
@@ -52,6 +53,7 @@ from edsr_int8.quantization.state import QuantizedNetwork
 from edsr_int8.quantization.state import load as load_state
 from edsr_int8.quantization.state import save as save_state
 from edsr_int8.report.results import read_conformance, read_timing
+from edsr_int8.report.write import write_report
 from edsr_int8.targets.execution.apply import apply
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.targets.vacc.bundle.npz import read_npz
@@ -110,7 +112,8 @@ def checkpoints() -> Subject:
 
     def read(found: bytes, folder: Path) -> None:
         (folder / "x.pt").write_bytes(found)
-        open_unknown(folder / "x.pt", scale=2)
+        checkpoint = open_unknown(folder / "x.pt", scale=2)
+        settle(checkpoint, Stated())
 
     others = [saved({"params": basicsr}, zipped=False), safetensors.torch.save(official)]
     return Subject(others, [mutate.mutated, mutate.mutated, records, records], read)
@@ -235,6 +238,30 @@ def settings() -> Subject:
     return Subject(seeds, [mutate.text, mutate.text, mutate.mutated], read)
 
 
+def reports() -> Subject:
+    """The whole report, of figures of which some are damaged: whatever a number says, there is a page."""
+    found = json.dumps(asdict(scored(score(33.5, 36.25, fidelity_db=45.0)))).encode()
+
+    def read(content: bytes, folder: Path) -> None:
+        (folder / "scores.json").write_bytes(content)
+        (folder / "crops").mkdir()
+        results = tiny_results(folder / "crops")
+        key = next(key for key in results.builds if key.precision != "fp32")
+        changed = replace(results.builds[key], scores=read_scores(folder / "scores.json"))
+        write_report(folder / "out", replace(results, builds={**results.builds, key: changed}))
+
+    return Subject([found], [digits, digits, mutate.text], read)
+
+
+def digits(random: Random, content: bytes, others: Sequence[bytes]) -> bytes:
+    """JSON with another digit, sign or exponent."""
+    data = bytearray(content)
+    places = [at for at, one in enumerate(data) if chr(one) in "0123456789.-"]
+    for at in random.choices(places, k=random.choice((1, 1, 3))):
+        data[at] = random.choice(b"0123456789.-e+")
+    return bytes(data)
+
+
 def arrays() -> Subject:
     counts = np.arange(histogram.BINS) % 3
     files = []
@@ -354,6 +381,7 @@ SUBJECTS: dict[str, Callable[[], Subject]] = {
     "graphs": graphs,
     "settings": settings,
     "arrays": arrays,
+    "reports": reports,
     "tables": tables,
     "answers": answers,
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edsr_int8.ending import end_on_signals
-from edsr_int8.errors import InputError, told
+from edsr_int8.errors import InputError, one_line, told
 
 READER_IS_GONE = 141  # what a shell says of a command that was ended by a closed pipe
 
@@ -136,7 +136,7 @@ def _verify(given: argparse.Namespace) -> int:
     found = 0
     for line in verify(Path(), allow_missing=given.allow_missing, remote=given.remote):
         found += 1
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {one_line(line)}", file=sys.stderr)
     well = "code, data, cache and locks fit: dvc repro would run nothing but the probe"
     print(f"faults: {found}" if found else well)
     return 1 if found else 0
@@ -161,9 +161,9 @@ def _check(_: argparse.Namespace) -> int:
     rows = params.load(Path("params.yaml"))
     found = plan(rows, Path())
     for line in found.warnings:
-        print(f"warning: {line}", file=sys.stderr)
+        print(f"warning: {one_line(line)}", file=sys.stderr)
     for line in found.problems:
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {one_line(line)}", file=sys.stderr)
     for line in found.unpinned:
         print(line)
     print(f"{len(rows.models)} models, {len(rows.precisions)} precisions, {len(rows.targets)} targets")

@@ -6,11 +6,13 @@ checkpoints/read.py of weights, pipeline/params.py of params.yaml.
 
 import csv
 import io
+import json
 import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +44,11 @@ def reading(path: Path, stage: str) -> Iterator[None]:
 def read_json(path: Path, kind: Any, stage: str) -> Any:
     """The value in `path`, of the type `kind`: a dataclass, or containers of plain values.
 
-    InputError: `stage` has not written it yet, or it is damaged: no JSON, or other keys and types.
+    InputError: `stage` has not written it yet, or it is damaged: no JSON, other keys and types, or numbers
+    that are not finite.
     """
     with reading(path, stage):
-        return _valid(kind, path.read_bytes(), as_json=True)
+        return _valid(kind, json.loads(path.read_bytes(), parse_float=_finite, parse_constant=_finite))
 
 
 def read_csv(path: Path, kind: Any, stage: str) -> list[Any]:
@@ -54,7 +57,7 @@ def read_csv(path: Path, kind: Any, stage: str) -> list[Any]:
     InputError as `read_json`.
     """
     with reading(path, stage), path.open(encoding="utf-8", newline="") as file:
-        return list(_valid(list[kind], list(csv.DictReader(file, strict=True)), as_json=False))
+        return list(_valid(list[kind], list(csv.DictReader(file, strict=True))))
 
 
 def read_npz(path: Path, stage: str) -> Arrays:
@@ -89,12 +92,17 @@ def _adapter(kind: Any) -> Any:
     return TypeAdapter(kind)
 
 
-def _valid(kind: Any, content: Any, *, as_json: bool) -> Any:
+def _finite(text: str) -> float:
+    if not isfinite(value := float(text)):
+        raise ValueError(f"{text} is no number")
+    return value
+
+
+def _valid(kind: Any, content: Any) -> Any:
     from pydantic import ValidationError
 
-    adapter = _adapter(kind)
     try:
-        return adapter.validate_json(content) if as_json else adapter.validate_python(content)
+        return _adapter(kind).validate_python(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))

@@ -7,6 +7,8 @@ from typing import Any, Self, TypeVar
 
 from tqdm import tqdm
 
+from edsr_int8.errors import one_line
+
 T = TypeVar("T")
 
 LINE_EVERY_S = 60.0  # where stderr is no terminal
@@ -26,7 +28,7 @@ def byte_bar(desc: str, *, total: int | None, done: int = 0) -> "tqdm[Any]":
 
 def tell(text: str) -> None:
     """Print a line on stderr, above the bars, on a terminal or not: for what takes hours."""
-    tqdm.write(text, file=sys.stderr)
+    tqdm.write(one_line(text), file=sys.stderr)
 
 
 class Progress:

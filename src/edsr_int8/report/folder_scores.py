@@ -1,5 +1,6 @@
 """What `edsr-int8 score` prints: the protocols in one table, and why they differ."""
 
+from edsr_int8.errors import one_line
 from edsr_int8.metrics.score_folders import FolderScores
 from edsr_int8.report.markdown import aligned
 
@@ -17,7 +18,7 @@ def as_text(scores: FolderScores) -> str:
         "",
         "Why figures of the same images differ, in dB of PSNR:",
         *(f"- {line}" for line in differences(scores)),
-        *(f"note: {note}" for note in scores.notes),
+        *(f"note: {one_line(note)}" for note in scores.notes),
     ])  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
 
+from edsr_int8.errors import InputError
 from edsr_int8.metrics.conformance import Conformance
 from edsr_int8.metrics.protocols import PROTOCOLS
 from edsr_int8.metrics.scores import Score, Unscored
@@ -128,10 +129,17 @@ def _quality_row(results: Results, key: BuildKey, dataset: str, protocol: str) -
 
 
 def image_drops(score: Score | None, fp32: Score | None) -> dict[str, float]:
-    """Image -> its PSNR in fp32 minus its PSNR in `score`, in dB; empty where one of the two is missing."""
+    """Image -> its PSNR in fp32 minus its PSNR in `score`, in dB; empty where one of the two is missing.
+
+    InputError: the two are of other images, so one of them is damaged.
+    """
     if score is None or fp32 is None:
         return {}
     psnr_db = {image.name: image.psnr_db for image in fp32.per_image}
+    if unknown := [image.name for image in score.per_image if image.name not in psnr_db]:
+        raise InputError(
+            f"build/scores: {unknown[0]!r} is an image of one build only; delete it and run again"
+        )
     return {image.name: psnr_db[image.name] - image.psnr_db for image in score.per_image}
 
 
