@@ -1,6 +1,6 @@
 """The sample by every executor, against the files that `dvc repro` made: not a byte may differ.
 
-    make repro && python benchmarks/executors.py [--build build]
+    make repro && python benchmarks/executors.py [--build build] [--ways process,threads,dask,killed]
 
 Runs `observe`, `coverage`, `infer`, `evaluate` and `report` again in a copy: in one
 process, in threads, on a Dask LocalCluster of 2 processes, and on one where in each of these stages a worker
@@ -31,7 +31,7 @@ from edsr_int8.pipeline.rows import Params
 
 ROOT = Path(__file__).resolve().parents[1]
 MADE_AGAIN = ("histograms", "coverage", "comparison", "scores")  # and the images of every build
-Run = Callable[..., None]
+Around = Callable[[str], contextlib.AbstractContextManager[None]]
 
 
 def copy(build: Path, folder: Path, rows: Params) -> None:
@@ -73,9 +73,7 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def run_all(
-    folder: Path, rows: Params, around: Callable[[str], contextlib.AbstractContextManager[None]]
-) -> None:
+def run_all(folder: Path, rows: Params, around: Around) -> None:
     with contextlib.chdir(folder):
         for name, arguments in stages(rows):
             with around(name):
@@ -116,53 +114,50 @@ def killing(cluster: object, stage: str, killed: dict[str, int]) -> Iterator[Non
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--build", type=Path, default=ROOT / "build", help="of a finished dvc repro")
+    parser.add_argument("--ways", default="process,threads,dask,killed")
     given = parser.parse_args()
-    import dask.config
-    from distributed import LocalCluster
-
     sys.path.insert(0, str(ROOT))
     rows = params.load(ROOT / "params.yaml")
     batches.MOST_ITEMS = 1  # the sample has few images, and every worker should get some
-    wanted: dict[str, str] = {}
-    calm = lambda _: contextlib.nullcontext()  # noqa: E731
-    killed: dict[str, int] = {}
-    print(machine())
-
-    def compare(label: str, variable: str, value: str, around: Callable[[str], object]) -> None:
-        with tempfile.TemporaryDirectory() as name:
+    wanted = digests(given.build.resolve().parent)
+    print(machine(), flush=True)
+    for way in given.ways.split(","):
+        killed: dict[str, int] = {}
+        with tempfile.TemporaryDirectory() as name, environment(way, killed) as around:
             folder = Path(name)
             copy(given.build, folder, rows)
-            os.environ.pop(CLUSTER, None)
-            os.environ.pop(THREADS, None)
-            if variable:
-                os.environ[variable] = value
             start = time.perf_counter()
             run_all(folder, rows, around)
             found = digests(folder)
-            unlike = sorted(
-                path for path in wanted.keys() | found.keys() if wanted.get(path) != found.get(path)
-            )
-            print(
-                f"{label:32s} {time.perf_counter() - start:6.1f} s  {len(found)} files, {len(unlike)} differ"
-            )
-            for path in unlike[:10]:
-                print(f"    {path}")
+        unlike = sorted(path for path in wanted.keys() | found.keys() if wanted.get(path) != found.get(path))
+        print(f"{way:8s} {time.perf_counter() - start:6.1f} s  {len(found)} files, {len(unlike)} differ")
+        for path in unlike[:10]:
+            print(f"    {path}")
+        if killed:
+            print("    killed:", ", ".join(f"{count} workers in {stage}" for stage, count in killed.items()))
+        sys.stdout.flush()
 
-    reference = given.build.resolve().parent
-    wanted = digests(reference)
-    compare("in this process", "", "", calm)
-    compare("2 threads", THREADS, "2", calm)
+
+@contextlib.contextmanager
+def environment(way: str, killed: dict[str, int]) -> Iterator[Around]:
+    """What stages see when they run one way; gives what is wrapped around each."""
+    for name in (CLUSTER, THREADS):
+        os.environ.pop(name, None)
+    if way in ("process", "threads"):
+        if way == "threads":
+            os.environ[THREADS] = "2"
+        yield lambda _: contextlib.nullcontext()
+        return
+    import dask.config
+    from distributed import LocalCluster
+
     settings = {"distributed.scheduler.allowed-failures": 1}
-    with (
-        dask.config.set(settings),
-        LocalCluster(
-            n_workers=2, threads_per_worker=1, memory_limit="6GiB", dashboard_address=":0", silence_logs=50
-        ) as cluster,
-    ):
-        compare("Dask, 2 processes", CLUSTER, cluster.scheduler_address, calm)
-        around = lambda stage: killing(cluster, stage, killed)  # noqa: E731
-        compare("Dask, workers killed and joining", CLUSTER, cluster.scheduler_address, around)
-    print("workers killed while they worked:", ", ".join(f"{n} in {stage}" for stage, n in killed.items()))
+    with dask.config.set(settings), LocalCluster(
+        n_workers=2, threads_per_worker=1, memory_limit="6GiB", dashboard_address=":0", silence_logs=50
+    ) as cluster:  # fmt: skip
+        os.environ[CLUSTER] = cluster.scheduler_address
+        calm = way == "dask"
+        yield lambda stage: contextlib.nullcontext() if calm else killing(cluster, stage, killed)
 
 
 if __name__ == "__main__":

@@ -107,7 +107,7 @@ def evaluate_in(data: Path, folder: Path) -> None:
     from edsr_int8.metrics.protocols import PROTOCOLS
 
     folders = Folders(lr=data / "lr", hr=data / "hr", outputs=folder / "out" / "set")
-    evaluate(folders, protocols=[PROTOCOLS["basicsr"]], scale=1, partial=folder / "scores")
+    evaluate(folders, protocols=[PROTOCOLS["benchmark_y"]], scale=1, partial=folder / "scores")
 
 
 @contextlib.contextmanager
@@ -148,21 +148,30 @@ def items(folder: Path, count: int, size: int) -> list[Item]:
 
 
 def overhead(folder: Path) -> None:
+    from distributed import Client
+
     for size in (20_000, 200_000):
         given = items(folder / f"of {size}", 960, size)
-        with dask_of(2) as cluster:
-            taken = []
-            for _ in range(3):
-                start = time.perf_counter()
+        with dask_of(2) as cluster, Client(cluster.address, set_as_default=False) as client:
+
+            def cpu_s(client: Client = client) -> float:
+                """Of this process, which has the scheduler as well, and of the workers."""
+                return time.process_time() + sum(client.run(time.process_time).values())
+
+            wall, cpu = [], []
+            for _ in range(4):
+                start, cpu_before = time.perf_counter(), cpu_s()
                 assert len(list(cluster.map(Sleep(0), given, "nothing"))) == len(given)
-                taken.append((time.perf_counter() - start) / len(given))
-        print(f"overhead, images of {size / 1e3:3.0f} kB: {1e3 * median(taken):.2f} ms an image")
+                wall.append((time.perf_counter() - start) / len(given))
+                cpu.append((cpu_s() - cpu_before) / len(given))
+        figures = f"{1e3 * median(wall[1:]):.2f} ms an image, of all CPUs {1e3 * median(cpu[1:]):.2f} ms"
+        print(f"overhead, images of {size / 1e3:3.0f} kB: {figures}")
 
 
 def busy(folder: Path) -> None:
     import dask.config
 
-    workers, seconds = 64, 0.1
+    workers, seconds = 64, 0.2
     given = items(folder / "sleep", workers * 16 * 20, 20_000)
     # A worker looks at itself a hundred times a second: 64 of them in one process would do little else.
     calm = {"distributed.worker.profile.enabled": False}
@@ -197,47 +206,41 @@ def alone() -> None:
 
     setattr(module, name, count)
     if stage == "infer":
-        infer_with(InProcess(), Path(model), Path(data), Path(folder))
+        infer_with(InProcess(1), Path(model), Path(data), Path(folder))
     else:
         evaluate_in(Path(data), Path(folder))
     status = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
     print(int(status["VmHWM"].split()[0]) / 1024)
 
 
-def measure(
-    stage: str, model: Path, data: Path, folder: Path, kill_after_s: float = 0
-) -> tuple[float, float, int]:
-    """Peak memory in MB, seconds, and how many frames were computed; killed first where it is asked for."""
+def measure(stage: str, model: Path, data: Path, folder: Path, kill_at: int = 0) -> tuple[float, float, int]:
+    """Peak memory in MB, seconds, frames computed; killed at frame `kill_at` and run again, both count."""
     log = folder / f"{stage}.computed"
-    log.unlink(missing_ok=True)
+    log.write_bytes(b"")
     command = [sys.executable, __file__, "--alone", stage, str(model), str(data), str(folder), str(log)]
-    if kill_after_s:
+    if kill_at:
         first = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        time.sleep(kill_after_s)
+        while log.stat().st_size < kill_at:
+            time.sleep(0.05)
         first.send_signal(signal.SIGKILL)
         first.wait()
-        print(f"    killed after {kill_after_s:.0f} s and {log.stat().st_size} frames", flush=True)
     start = time.perf_counter()
-    found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return float(found.splitlines()[-1]), time.perf_counter() - start, log.stat().st_size
 
 
 def memory(folder: Path, count: int) -> None:
     model = network(folder / "tiny", 8, 1)
-    seconds: dict[str, float] = {}  # for one frame
-    for number, killed in ((10, False), (count, True)):
+    moment = random.SystemRandom().randrange(count // 20, count // 2)
+    for number, kill_at in ((10, 0), (count, moment)):
         frames(folder / f"frames {number}", number)
         work = folder / f"work {number}"
         work.mkdir()
         for stage in ("infer", "evaluate"):
-            after = random.SystemRandom().uniform(0.05, 0.5) * count * seconds[stage] if killed else 0
-            peak, taken, computed = measure(stage, model, folder / f"frames {number}", work, after)
-            seconds[stage] = taken / number
-            print(
-                f"{stage:9s}{number:6d} frames  peak {peak:5.0f} MB  {taken:6.1f} s  {computed} computed, "
-                f"{computed - number} of them twice",
-                flush=True,
-            )
+            peak, taken, computed = measure(stage, model, folder / f"frames {number}", work, kill_at)
+            killed = f" killed at frame {kill_at}, {computed - number} computed twice" if kill_at else ""
+            line = f"{stage:9s}{number:6d} frames  peak {peak:5.0f} MB  {taken:6.1f} s"
+            print(line + killed, flush=True)
 
 
 def main() -> None:

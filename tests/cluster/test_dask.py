@@ -16,6 +16,7 @@ import dask.config
 import numpy as np
 from cluster_work import FAKED, POISON, WRONG, Echo, write_items
 from distributed import Client, LocalCluster, Nanny
+from distributed.comm import CommClosedError
 from tiny_build import photograph, write_tiny
 
 from edsr_int8.cluster import batches
@@ -93,6 +94,22 @@ def test_results_come_from_both_workers_and_nothing_is_left(
     assert left == 0
     assert not any(client.run(lambda dask_worker: [n for n in dask_worker.plugins if "edsr" in n]).values())
     assert not any(client.run(lambda: "dvc" in __import__("sys").modules).values())
+
+
+def test_a_worker_that_dies_while_the_work_is_brought_is_no_failure(
+    executor: Dask, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register, calls = Client.register_plugin, []
+
+    def fail_once(self: Client, *arguments: Any, **named: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise CommClosedError("Stream is closed")
+        return register(self, *arguments, **named)
+
+    monkeypatch.setattr(Client, "register_plugin", fail_once)
+    results = executor.map(Echo(), write_items(tmp_path, {"a": b"", "b": b""}), "echo")
+    assert len(list(results)) == 2
 
 
 def test_what_the_work_raises_is_raised(executor: Dask, tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ TELL_AFTER_S = 10.0  # of waiting for workers
 # For one batch's results to arrive; then they are asked for again, with twice the time. Dask itself would try
 # for half a minute to reach a worker that died with them, though the task runs elsewhere long since.
 GATHER_S = 2.0
+BRING_TRIES = 5
 GONE = (OSError, CancelledError)  # what Dask raises where there is no scheduler
 
 
@@ -95,8 +96,7 @@ class _Map(Generic[R]):
 
     def results(self, items: Sequence[Item]) -> Iterator[R]:
         suspects: list[Item] = []
-        with self._talking():
-            self._client.register_plugin(Bringer(self._name, self._work, self._work.facts()), name=self._name)
+        self._bring()
         self._wait_for_workers()
         waiting = batches(items)
         while True:
@@ -122,6 +122,23 @@ class _Map(Generic[R]):
                 )
             self._progress.advance(1)
             yield from results
+
+    def _bring(self) -> None:
+        """Bring the work to every worker. Dask gives up where one dies meanwhile, so it is asked again."""
+        plugin = Bringer(self._name, self._work, self._work.facts())
+        for again in range(BRING_TRIES):
+            try:
+                self._client.register_plugin(plugin, name=self._name)
+                return
+            except GONE as error:
+                if again + 1 == BRING_TRIES or self._client.status != "running":
+                    raise _gone(error) from None
+                time.sleep(LOOK_EVERY_S)
+            except Exception as error:  # what a worker raised that cannot read the plugin
+                raise InputError(
+                    f"a worker cannot load edsr-int8 ({type(error).__name__}: {error}); install this commit, "
+                    "with its extra cluster, where the scheduler and the workers run"
+                ) from None
 
     def _submit(self, batch: list[Item]) -> None:
         contents = pickle.dumps([load(item) for item in batch])
