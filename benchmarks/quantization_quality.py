@@ -2,7 +2,7 @@
 
     python benchmarks/quantization_quality.py
         [--networks r8f64x2,mobile_f32b5x2] [--sets Set5,DIV2K_valid_crops] [--images 50]
-        [--contenders int8,nncf,...] [--builds FOLDER [--reuse int8_tuned,...]]
+        [--contenders int8,nncf,...] [--scheme int8_symmetric] [--builds FOLDER [--reuse int8_tuned,...]]
 
 Ours are the int8 rows of presets/quality.yaml. All are calibrated on
 the same photographs of BSD100, halved, and scored in onnxruntime on sets that none has seen: RGB, two pixels
@@ -14,9 +14,11 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
+from typing import get_args
 
 import numpy as np
 import onnxruntime as ort
@@ -39,6 +41,8 @@ from edsr_int8.quantization.passes import Calibration
 from edsr_int8.quantization.passes import run as run_passes
 from edsr_int8.quantization.quantize import quantize
 from edsr_int8.quantization.recipe import Recipe
+from edsr_int8.quantization.scheme import DEFAULT, Scheme
+from edsr_int8.targets.unsigned import load_unsigned
 
 SCALE = 2
 PRESET = ROOT / "presets/quality.yaml"
@@ -46,8 +50,9 @@ PRESET = ROOT / "presets/quality.yaml"
 Quantizer = Callable[[Path, Sequence[Path], Path], None]
 
 
-def our_recipes() -> dict[str, Recipe]:
-    return {name: row for name, row in load(PRESET).precisions.items() if row.dtype == "int8"}
+def our_recipes(scheme: Scheme) -> dict[str, Recipe]:
+    rows = {name: row for name, row in load(PRESET).precisions.items() if row.dtype == "int8"}
+    return {name: replace(row, scheme=scheme) for name, row in rows.items()}
 
 
 def ours(recipe: Recipe, graph: Path, images: Sequence[Path], out: Path) -> None:
@@ -70,12 +75,12 @@ def ours(recipe: Recipe, graph: Path, images: Sequence[Path], out: Path) -> None
     quantize(run_passes(recipe, calibration), recipe, out.parent)
 
 
-def contenders() -> dict[str, Quantizer]:
+def contenders(scheme: Scheme) -> dict[str, Quantizer]:
     ways = (CalibrationMethod.MinMax, CalibrationMethod.Percentile, CalibrationMethod.Entropy)
     return {
         **{f"onnxruntime {way.name}": partial(onnxruntime_static, method=way) for way in ways},
         "nncf": nncf_default,
-        **{name: partial(ours, recipe) for name, recipe in our_recipes().items()},
+        **{name: partial(ours, recipe) for name, recipe in our_recipes(scheme).items()},
     }
 
 
@@ -88,7 +93,7 @@ def pairs(name: str, shared: Path) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def score(model: Path, images: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
     """Mean PSNR in dB of a build, or of a graph with a float image in and out."""
-    session = ort.InferenceSession(model, session_options())
+    session = ort.InferenceSession(load_unsigned(model), session_options())
     kind = np.uint8 if session.get_inputs()[0].type == "tensor(uint8)" else np.float32
 
     def psnr(degraded: np.ndarray, reference: np.ndarray) -> float:
@@ -124,17 +129,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Quality of int8 beside other tools'")
     parser.add_argument("--networks", default="r8f64x2,mobile_f32b5x2")
     parser.add_argument("--sets", default="Set5,DIV2K_valid_crops")
-    parser.add_argument("--contenders", default=",".join(contenders()))
+    parser.add_argument("--contenders", default=",".join(contenders(DEFAULT)))
+    parser.add_argument("--scheme", default=DEFAULT, choices=get_args(Scheme), help="of ours")
     parser.add_argument("--images", type=int, default=50, help="calibration images")
     parser.add_argument("--builds", type=Path, help="a folder that keeps the builds")
     parser.add_argument("--reuse", default="", help="contenders whose builds are taken from there")
     parser.add_argument("--shared", type=Path, default=SHARED)
     options = parser.parse_args()
-    known = contenders()
+    known = contenders(options.scheme)
     if unknown := [name for name in options.contenders.split(",") if name not in known]:
         parser.error(f"--contenders: {unknown[0]!r} is unknown; known are {', '.join(known)}")
     chosen = {name: known[name] for name in options.contenders.split(",")}
-    print(f"PSNR drop in dB, RGB, shave 2; calibrated on {options.images} images")
+    scheme = "" if options.scheme == DEFAULT else f"; {options.scheme}"
+    print(f"PSNR drop in dB, RGB, shave 2; calibrated on {options.images} images{scheme}")
     with tempfile.TemporaryDirectory() as temporary:
         for network in options.networks.split(","):
             measure(network, chosen, options, options.builds or Path(temporary))
