@@ -64,7 +64,8 @@ def assemble(
 ) -> ModelProto:
     """A model with this project as its producer, not checked; equal arguments give equal bytes."""
     graph = helper.make_graph(nodes, "edsr", inputs, outputs, weights)
-    opsets = [helper.make_opsetid("", opset)]
+    others = sorted({node.domain for node in nodes} - {""})
+    opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(name, 1) for name in others)]
     model = helper.make_model(graph, producer_name="edsr-int8", ir_version=ir_version, opset_imports=opsets)
     helper.set_model_props(model, dict(sorted(metadata.items())))
     return model

@@ -220,6 +220,14 @@ def test_keys_of_the_int8_row_arrive(tmp_path: Path) -> None:
         ({"finetune": {"batch": 3}}, "precisions.int8.finetune.batch: is ignored with 0 steps"),
         ({"finetune": {"steps": 0, "batch": 3}}, "finetune.batch: is ignored with 0 steps"),
         ({"collapse_tail": True}, "precisions.int8.collapse_tail: is for layers that stay above 8 bits"),
+        (
+            {"high_precision_dtype": "uint16"},
+            "precisions.int8.high_precision_dtype: nothing in this row is above 8 bits",
+        ),
+        (
+            {"high_precision_dtype": "uint16", "high_precision_budget": 0.1, "scheme": "int8_symmetric"},
+            "precisions.int8.high_precision_dtype: uint16 is for scheme: uint8_asymmetric alone",
+        ),
     ],
 )
 def test_a_key_that_would_be_ignored_is_refused(tmp_path: Path, edits: dict[str, Any], words: str) -> None:

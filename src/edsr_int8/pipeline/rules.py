@@ -23,6 +23,7 @@ from edsr_int8.pipeline.rows import (
     named_paths,
 )
 from edsr_int8.quantization.recipe import Override, RangeEstimator, Recipe
+from edsr_int8.quantization.scheme import DEFAULT
 from edsr_int8.targets.row import TargetRow, check_row
 from edsr_int8.training.schedule import Training
 
@@ -155,6 +156,13 @@ def _check_recipe(recipe: Recipe, given: Mapping[str, Any], where: str) -> None:
             f"{where}: high_precision_layers and high_precision_budget both choose what stays above 8 bits; "
             "give one"
         )
+    if "high_precision_dtype" in given and not recipe.high_precision:
+        raise InputError(
+            f"{where}.high_precision_dtype: nothing in this row is above 8 bits; leave it out, "
+            "or give high_precision_layers or high_precision_budget"
+        )
+    if recipe.high_precision_dtype == "uint16" and recipe.scheme != DEFAULT:
+        raise InputError(f"{where}.high_precision_dtype: uint16 is for scheme: {DEFAULT} alone")
     if recipe.collapse_tail and not recipe.high_precision:
         raise InputError(
             f"{where}.collapse_tail: is for layers that stay above 8 bits; "

@@ -81,7 +81,11 @@ def run(recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
     these passes ran on a GPU, the metadata of the network name it as `device`.
     InputError where a pass lacks what it needs, by the file's name.
     """
-    state = QuantizedNetwork(calibration.float_network, scheme=recipe.scheme)
+    state = QuantizedNetwork(
+        calibration.float_network,
+        scheme=recipe.scheme,
+        high_precision_dtype=recipe.high_precision_dtype,
+    )
     for step in passes(recipe):
         state = step(state, recipe, calibration)
     if state.curve and recipe.gptq:
@@ -169,7 +173,7 @@ def round_weights(state: QuantizedNetwork, recipe: Recipe, calibration: Calibrat
         rounded = gptq.gptq(
             state.network,
             calibration.crops.training,
-            state.high_precision,
+            state.in_float,
             power_of_two=state.scheme in POWER_OF_TWO,
         )
     return replace(state, network=rounded)

@@ -28,11 +28,16 @@ def quantize(state: QuantizedNetwork, recipe: Recipe, out: Path) -> None:
     if recipe.percentile is not None:
         metadata["percentile"] = f"{recipe.percentile:g}"
     if high_precision:
-        macs, activations = high_precision_shares(network, high_precision)
+        dtype = state.high_precision_dtype
+        macs, activations = high_precision_shares(network, high_precision, dtype)
+        if dtype != "float32":
+            metadata["high_precision_dtype"] = dtype
         metadata["high_precision_mac_share"] = f"{macs:.6f}"
         metadata["high_precision_byte_share"] = f"{activations:.6f}"
     grids = all_grids(network, state.grids)
-    model = qdq_model(network, grids, metadata, high_precision=high_precision, scheme=state.scheme)
+    model = qdq_model(
+        network, grids, metadata, high_precision=state.in_float, wide=state.wide, scheme=state.scheme
+    )
     write_onnx(model, out / "model.onnx")
     write_json(out / "ranges.json", {name: _entry(grid) for name, grid in state.grids.items()})
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval
 
-from edsr_int8.quantization.scheme import DEFAULT, SYMMETRIC, Scheme
+from edsr_int8.quantization.scheme import DEFAULT, SYMMETRIC, HighPrecision, Scheme
 
 RangeEstimator = Literal["percentile", "minmax", "mse", "entropy", "search"]
 Percentile = Annotated[float | None, Interval(ge=50, le=100)]  # None for the other range estimators
@@ -55,6 +55,7 @@ class Recipe:
     finetune: Finetune = field(default_factory=Finetune)
     high_precision_layers: tuple[str, ...] = ()  # patterns of layers that stay in float
     high_precision_budget: Annotated[float, Interval(ge=0, le=1)] = 0.0  # or: their share of all MACs
+    high_precision_dtype: HighPrecision = "float32"  # uint16: 16-bit activations, still int8 weights
 
     @property
     def range_estimators(self) -> frozenset[str]:

@@ -17,7 +17,7 @@ from edsr_int8.quantization.analysis.curves import CurvePoint
 from edsr_int8.quantization.ir.grid import Grid
 from edsr_int8.quantization.ir.layers import Layer, Network
 from edsr_int8.quantization.rewrites.fold_long_skip import on_grids
-from edsr_int8.quantization.scheme import DEFAULT, Scheme
+from edsr_int8.quantization.scheme import DEFAULT, HighPrecision, Scheme
 
 NETWORK, ARRAYS = "network.json", "arrays.npz"
 KINDS = {kind.__name__: kind for kind in Layer.__subclasses__()}
@@ -27,7 +27,7 @@ KINDS = {kind.__name__: kind for kind in Layer.__subclasses__()}
 class QuantizedNetwork:
     """A folded network on its way to int8.
 
-    `grids`: of the calibrated tensors; none before calibration. `high_precision`: layers that stay in float.
+    `grids`: of the calibrated tensors; none before calibration. `high_precision`: layers above 8 bits.
     `curve`: what finetuning gained. `scheme`: which grids are allowed.
     """
 
@@ -36,6 +36,17 @@ class QuantizedNetwork:
     high_precision: frozenset[str] = frozenset()
     curve: tuple[CurvePoint, ...] = ()
     scheme: Scheme = DEFAULT
+    high_precision_dtype: HighPrecision = "float32"
+
+    @property
+    def wide(self) -> frozenset[str]:
+        """The high-precision layers whose activations are 16-bit integers."""
+        return self.high_precision if self.high_precision_dtype == "uint16" else frozenset()
+
+    @property
+    def in_float(self) -> frozenset[str]:
+        """The high-precision layers that compute in float."""
+        return self.high_precision - self.wide
 
     def on_grids(self, grids: Mapping[str, Grid]) -> "QuantizedNetwork":
         """The same network on other grids; weights that are written in steps of a scale follow it."""
@@ -54,6 +65,7 @@ def save(folder: Path, state: QuantizedNetwork) -> None:
         "metadata": state.network.metadata,
         "grids": grids,
         "high_precision": sorted(state.high_precision),
+        "high_precision_dtype": state.high_precision_dtype,
         "scheme": state.scheme,
         "centre": state.network.centre,
     }
@@ -71,7 +83,13 @@ def load(folder: Path, *, weights_sha256: str) -> QuantizedNetwork:
         network = Network(layers, dict(tree["metadata"]), tree["centre"])
         grids = {name: Grid(**entry) for name, entry in tree["grids"].items()}
         high_precision = frozenset(tree["high_precision"])
-        state = QuantizedNetwork(network, grids, high_precision, scheme=tree["scheme"])
+        state = QuantizedNetwork(
+            network,
+            grids,
+            high_precision,
+            scheme=tree["scheme"],
+            high_precision_dtype=tree["high_precision_dtype"],
+        )
     if network.weights_sha256 != weights_sha256:
         raise InputError(
             f"{folder}: is of weights {network.weights_sha256:.8}, not {weights_sha256:.8}; "

@@ -17,10 +17,13 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edsr_int8.onnx_file import read_onnx, write_onnx
 from edsr_int8.onnx_graph import assemble, checked
+from edsr_int8.quantization.ir.qdq_onnx import OPSET_OF_16_BITS
+from edsr_int8.targets.execution.receptive_field import receptive_fields
 from edsr_int8.targets.unsigned import unsigned
 
 # Operations that put values elsewhere and compute nothing.
 MOVES = frozenset({"Concat", "DepthToSpace", "Pad", "Reshape", "Slice", "Transpose"})
+MICROSOFT = "com.microsoft"
 OPSETS = range(13, 22)  # the operations of our graphs mean the same in each of these
 Grid = tuple[str, str]  # the constants that hold the scale and the zero point of a tensor
 
@@ -60,18 +63,62 @@ def in_form(model: ModelProto, form: Form) -> ModelProto:
     if form.fused_relu:
         nodes = with_fused_relus(nodes)
     if form.wrapped:
-        nodes, constants = wrapped(nodes, constants)
+        nodes, constants = wrapped(*with_closing_pad(nodes, constants, model.graph.output[0].name))
     read = {name for node in nodes for name in node.input}
+    constants = [tensor for tensor in constants if tensor.name in read]
+    if form.opset < OPSET_OF_16_BITS:
+        nodes = in_microsofts_domain(nodes, constants)
     written = assemble(
         nodes,
         model.graph.input,
         model.graph.output,
-        [tensor for tensor in constants if tensor.name in read],
+        constants,
         {entry.key: entry.value for entry in model.metadata_props},
         opset=form.opset,
         ir_version=helper.find_min_ir_version_for([helper.make_opsetid("", form.opset)]),
     )
     return checked(of_shape(written, *form.shape) if form.shape else written)
+
+
+def in_microsofts_domain(nodes: Sequence[NodeProto], constants: Sequence[TensorProto]) -> list[NodeProto]:
+    """The nodes with QuantizeLinear and DequantizeLinear of 16 bits as onnxruntime's own operations.
+
+    ONNX has these from opset 21 on only.
+    """
+    wide = {t.name for t in constants if t.data_type in (TensorProto.UINT16, TensorProto.INT16)}
+    written = []
+    for node in nodes:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear") and node.input[2] in wide:
+            moved = NodeProto()
+            moved.CopyFrom(node)
+            moved.domain = MICROSOFT
+            node = moved
+        written.append(node)
+    return written
+
+
+def with_closing_pad(
+    nodes: Sequence[NodeProto], constants: Sequence[TensorProto], output: str
+) -> tuple[list[NodeProto], list[TensorProto]]:
+    """Nodes and constants with a Pad of no pixels behind an `output` that is rounded from 16 bits to 8.
+
+    Between these two roundings onnxruntime would put a transposition bare on 16-bit codes, which the HTP
+    refuses. A Pad behind them draws it there.
+    """
+    wide = {t.name for t in constants if t.data_type in (TensorProto.UINT16, TensorProto.INT16)}
+    makers = {node.output[0]: node for node in nodes}
+    last, written = makers[output], list(nodes)
+    before = makers.get(last.input[0])
+    if before is None or before.op_type != "DequantizeLinear" or before.input[2] not in wide:
+        return written, list(constants)
+    moved = NodeProto()
+    moved.CopyFrom(last)
+    moved.output[0] = "output.codes"
+    written[written.index(last)] = moved
+    more = {"output.pads": np.zeros(8, np.int64), "output.pads.value": np.uint8(0)}
+    written.append(helper.make_node("Pad", [moved.output[0], *more], [output], "output.pad"))
+    tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in more.items()]
+    return written, [*constants, *tensors]
 
 
 def wrapped(
@@ -188,8 +235,10 @@ def of_shape(model: ModelProto, height: int, width: int) -> ModelProto:
     """`model` for images of this height and width in pixels alone, with the shape of every tensor."""
     fixed = ModelProto()
     fixed.CopyFrom(model)
-    for dim, length in zip(fixed.graph.input[0].type.tensor_type.shape.dim[2:], (height, width), strict=True):
-        dim.Clear()
-        dim.dim_value = length
-    fixed.graph.output[0].type.tensor_type.ClearField("shape")
-    return onnx.shape_inference.infer_shapes(fixed, strict_mode=True, data_prop=True)
+    image, output = fixed.graph.input[0], fixed.graph.output[0]
+    scale = receptive_fields(fixed.graph)[output.name].scale
+    for value, factor in ((image, 1), (output, scale)):
+        for dim, length in zip(value.type.tensor_type.shape.dim[2:], (height, width), strict=True):
+            dim.Clear()
+            dim.dim_value = factor * length
+    return onnx.shape_inference.infer_shapes(fixed, data_prop=True)

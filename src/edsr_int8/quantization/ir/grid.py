@@ -8,6 +8,8 @@ import numpy as np
 from edsr_int8.quantization.scheme import DEFAULT, POWER_OF_TWO, SYMMETRIC, Scheme
 
 STEPS = 255  # between the 256 codes of uint8
+WIDE_STEPS = 65535  # between the codes of uint16
+WIDER = 128  # codes of uint16 in a step of uint8
 MIDDLE = 128  # int8 code = uint8 code - MIDDLE: the same value under another name
 Range = tuple[float, float]
 
@@ -26,6 +28,19 @@ class Grid:
     def range(self) -> Range:
         """The values of the lowest and the highest code."""
         return self.scale * -self.zero_point, self.scale * (STEPS - self.zero_point)
+
+
+@dataclass(frozen=True)
+class WideGrid:
+    """The values scale * (code - zero_point), code 0..65535."""
+
+    scale: float  # a float32
+    zero_point: int
+
+
+def wide(grid: Grid) -> WideGrid:
+    """Steps of a 128th over twice the range, so that nothing clips; every value of `grid` is one of them."""
+    return WideGrid(grid.scale / WIDER, 2 * WIDER * grid.zero_point)
 
 
 IMAGE_GRID = Grid(1.0, 0)  # of the images in and out: their codes are the grey levels

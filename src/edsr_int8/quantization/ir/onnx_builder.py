@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from edsr_int8.onnx_graph import assemble
+from edsr_int8.onnx_graph import OPSET, assemble
 from edsr_int8.quantization.ir.layers import Conv, PixelShuffle
 
 
@@ -43,5 +43,6 @@ class OnnxBuilder:
         inputs: Sequence[ValueInfoProto],
         outputs: Sequence[ValueInfoProto],
         metadata: Mapping[str, str] | None = None,
+        opset: int = OPSET,
     ) -> ModelProto:
-        return assemble(self.nodes, inputs, outputs, self.constants, metadata or {})
+        return assemble(self.nodes, inputs, outputs, self.constants, metadata or {}, opset=opset)

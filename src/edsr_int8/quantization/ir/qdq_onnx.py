@@ -2,7 +2,7 @@
 
 Runtimes fuse DequantizeLinear, Conv, QuantizeLinear into one integer operation, so nothing is float but the
 scales. Between the layers lie uint8 tensors, each named as its layer. A high-precision layer produces a
-float tensor instead; an int8 consumer of that tensor quantizes it first.
+float tensor instead, or one of 16-bit codes; an int8 consumer of that tensor quantizes it first.
 
 A signed scheme writes the same codes less 128, as int8. The image is uint8 all the same: it is dequantized
 and quantized again at either end, which moves its codes by 128 and changes no value.
@@ -13,7 +13,9 @@ from collections.abc import Collection, Mapping
 import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
+from edsr_int8.onnx_graph import OPSET
 from edsr_int8.quantization.ir.grid import MIDDLE, Grid
+from edsr_int8.quantization.ir.grid import wide as wide_grid
 from edsr_int8.quantization.ir.integer_weights import round_conv
 from edsr_int8.quantization.ir.layers import (
     IMAGE,
@@ -30,6 +32,8 @@ from edsr_int8.quantization.ir.layers import (
 from edsr_int8.quantization.ir.onnx_builder import OnnxBuilder
 from edsr_int8.quantization.scheme import DEFAULT, POWER_OF_TWO, SIGNED, SYMMETRIC, Scheme
 
+OPSET_OF_16_BITS = 21  # the first whose QuantizeLinear knows uint16
+
 
 def qdq_model(
     network: Network,
@@ -37,6 +41,7 @@ def qdq_model(
     metadata: Mapping[str, str],
     *,
     high_precision: Collection[str] = (),
+    wide: Collection[str] = (),
     scheme: Scheme = DEFAULT,
 ) -> ModelProto:
     """uint8 `image` 1x3xHxW -> uint8 `output`, from a folded network and the grid of each of its tensors.
@@ -45,7 +50,7 @@ def qdq_model(
     and at zero after a Relu, but in symmetric schemes, where the Relu stands between two of them.
     ValueError where a grid reaches beyond its layer's clip, or taps are on another grid than their tensor.
     """
-    graph = _Graph(grids, high_precision, scheme)
+    graph = _Graph(grids, high_precision, wide, scheme)
     if graph.signed:
         graph.requantize_image(IMAGE, f"{IMAGE}.codes")
     for layer in network.layers:
@@ -53,7 +58,8 @@ def qdq_model(
     if graph.signed:
         graph.requantize_image(network.layers[-1].name, OUTPUT)
     scale = int(np.prod([layer.factor for layer in network.layers if isinstance(layer, PixelShuffle)]))
-    return graph.builder.model([_image(IMAGE, 1)], [_image(OUTPUT, scale)], metadata)
+    ends = [_image(IMAGE, 1)], [_image(OUTPUT, scale)]
+    return graph.builder.model(*ends, metadata, opset=OPSET_OF_16_BITS if wide else OPSET)
 
 
 def _image(name: str, scale: int) -> ValueInfoProto:
@@ -65,19 +71,27 @@ class _Graph:
     """The graph under construction, and the names under which it holds each tensor.
 
     `codes`: as uint8 or int8. `dequantized`: those codes as float. `unrounded`: as a high-precision layer
-    made it.
+    made it, in float or dequantized from 16 bits. `widened`: all that are dequantized from 16 bits.
     """
 
-    def __init__(self, grids: Mapping[str, Grid], high_precision: Collection[str], scheme: Scheme) -> None:
+    def __init__(
+        self,
+        grids: Mapping[str, Grid],
+        high_precision: Collection[str],
+        wide: Collection[str],
+        scheme: Scheme,
+    ) -> None:
         self.builder = OnnxBuilder()
         self.grids = grids
         self.high_precision = high_precision
+        self.wide = wide
         self.signed = scheme in SIGNED
         self.symmetric = scheme in SYMMETRIC
         self.power_of_two = scheme in POWER_OF_TWO
         self.codes: dict[str, str] = {IMAGE: IMAGE}
         self.dequantized: dict[str, str] = {}
         self.unrounded: dict[str, str] = {}
+        self.widened: dict[str, str] = {}
 
     def add(self, layer: Layer, output: str) -> None:
         """Add `layer`; its uint8 tensor, where it has one, gets the name `output`."""
@@ -95,7 +109,8 @@ class _Graph:
                     raise ValueError(f"{name}: taps are on another grid than the tensor that they join")
                 made = self._conv(layer.as_conv())
             case Add():
-                terms = [self.unrounded.get(source) or self._float(source) for source in layer.inputs]
+                take = self._wide_source if name in self.wide else self._any_source
+                terms = [take(source) for source in layer.inputs]
                 made = self.builder.node("Add", terms, f"{name}.sum", name)
             case Concat():
                 sources = [self._codes(source) for source in layer.inputs]
@@ -110,7 +125,9 @@ class _Graph:
                 return
             case _:
                 raise TypeError(f"{name}: {type(layer).__name__} has no integer form; fold it")
-        if name in self.high_precision and output != OUTPUT:
+        if name in self.wide:
+            made = self._in_16_bits(name, made)
+        if name in (*self.high_precision, *self.wide) and output != OUTPUT:
             self.unrounded[name] = made
         else:
             self._quantize(name, made, output)
@@ -122,6 +139,8 @@ class _Graph:
             self.codes[layer.name] = self.builder.shuffle(layer, self.codes[source], output)
             return
         moved = self.builder.shuffle(layer, self.unrounded[source], f"{layer.name}.whole")
+        if source in self.widened:
+            moved = self._in_16_bits(layer.name, moved)
         self.unrounded[layer.name] = moved
         if output == OUTPUT:
             self._quantize(layer.name, moved, output)
@@ -130,11 +149,34 @@ class _Graph:
         if not (self.symmetric and layer.low == 0):  # a Relu follows
             _require_within(layer, self.grids[layer.name])
         name, source = layer.name, layer.inputs[0]
-        rounded = round_conv(layer, self.grids[source].scale, power_of_two=self.power_of_two)
-        bias_scales = rounded.scales * np.float32(self.grids[source].scale)
+        grid = wide_grid(self.grids[source]) if name in self.wide else self.grids[source]
+        rounded = round_conv(layer, grid.scale, power_of_two=self.power_of_two)
+        bias_scales = rounded.scales * np.float32(grid.scale)
         weight = self._constant(f"{name}.weight", rounded.weight, rounded.scales)
         bias = self._constant(f"{name}.bias", rounded.bias, bias_scales)
-        return self.builder.conv(layer, [self._float(source), weight, bias], f"{name}.linear")
+        image = self._wide_source(source) if name in self.wide else self._float(source)
+        return self.builder.conv(layer, [image, weight, bias], f"{name}.linear")
+
+    def _any_source(self, name: str) -> str:
+        """The tensor `name` as float, above 8 bits where it is there."""
+        return self.unrounded.get(name) or self._float(name)
+
+    def _wide_source(self, name: str) -> str:
+        """The tensor `name` as float, on its 16-bit grid; where it is in 8 bits, that changes no value."""
+        if name in self.unrounded:
+            return self.unrounded[name]
+        return self.widened.get(name) or self._in_16_bits(name, self._float(name))
+
+    def _in_16_bits(self, name: str, real: str) -> str:
+        """The float tensor `real` on the 16-bit grid of the tensor `name`."""
+        grid = wide_grid(self.grids[name])
+        self.widened[name] = f"{name}.wide"
+        constants = [
+            self.builder.constant(f"{name}.wide.scale", np.array(grid.scale, np.float32)),
+            self.builder.constant(f"{name}.wide.zero_point", np.array(grid.zero_point, np.uint16)),
+        ]
+        codes = self.builder.node("QuantizeLinear", [real, *constants], f"{name}.wide.codes")
+        return self.builder.node("DequantizeLinear", [codes, *constants], f"{name}.wide")
 
     def _conv_and_relu(self, layer: Conv, output: str) -> None:
         """The convolution rounded, then its Relu, on one grid: the same codes as with the rounding last.
@@ -157,7 +199,7 @@ class _Graph:
             self.builder.constant(f"{name}.{kind}", value.astype(np.float32))
             for kind, value in (("weight", layer.weight), ("bias", layer.bias))
         ]
-        inputs = [self.unrounded.get(source) or self._float(source), *constants]
+        inputs = [self._any_source(source), *constants]
         linear = self.builder.conv(layer, inputs, f"{name}.linear")
         return self.builder.node("Relu", [linear], f"{name}.relu") if layer.low == 0 else linear
 

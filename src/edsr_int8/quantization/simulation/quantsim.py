@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from edsr_int8.quantization.ir.grid import Grid
+from edsr_int8.quantization.ir.grid import WIDE_STEPS, WIDER, Grid
 from edsr_int8.quantization.ir.integer_weights import LARGEST
 from edsr_int8.quantization.ir.layers import (
     IMAGE,
@@ -107,7 +107,8 @@ class Simulation(nn.Module):
             else:
                 on_grid = self._quantize(layer, value, rounding)
                 quantized[layer.name] = on_grid
-                unrounded[layer.name] = value if layer.name in self.state.high_precision else on_grid
+                high = layer.name in self.state.high_precision
+                unrounded[layer.name] = self._quantize_wide(layer, value, rounding) if high else on_grid
             for name in layer.inputs:  # release a tensor after its last consumer
                 if self.last_consumer[name] == i:
                     del unrounded[name], quantized[name]
@@ -126,9 +127,11 @@ class Simulation(nn.Module):
                 high = layer.name in self.state.high_precision
                 source = (unrounded if high else quantized)[layer.inputs[0]]
                 weight, bias = self._weights_now(layer, inverses)
-                if not high and (rounding.weights is None or layer.name in rounding.weights):
+                in_float = layer.name in self.state.in_float
+                if not in_float and (rounding.weights is None or layer.name in rounding.weights):
                     expected = self.expected[key(layer.name)] if layer.expected is not None else None
                     scale = self._scale(layer.inputs[0])
+                    scale = scale / WIDER if layer.name in self.state.wide else scale
                     weight, bias = _rounded(weight, bias, expected, scale, power_of_two=self.power_of_two)
                 value = functional.conv2d(source, weight, bias, padding=[n // 2 for n in weight.shape[2:]])
                 return self.clip(layer.name, value)
@@ -156,6 +159,17 @@ class Simulation(nn.Module):
         zero = torch.zeros_like(scale) if self._after_clip(layer.name) else self._zero_point(owner)
         # Private in torch: no public function has gradients for scale and zero point.
         return torch._fake_quantize_learnable_per_tensor_affine(value, scale, zero, 0, 255, 1.0)
+
+    def _quantize_wide(self, layer: Layer, value: Tensor, rounding: Rounding) -> Tensor:
+        """Of a high-precision layer: on its 16-bit grid, if it has one."""
+        asked = rounding.tensors is None or layer.name in rounding.tensors
+        if not asked or layer.name not in self.state.wide or layer.name not in self.state.grids:
+            return value
+        owner = self.groups[layer.name].owner
+        zero = torch.zeros(1) if self._after_clip(layer.name) else self._zero_point(owner).detach().round()
+        scale = self._grid_scale(owner).detach() / WIDER
+        zero = 2 * WIDER * zero.to(value.device)
+        return torch._fake_quantize_learnable_per_tensor_affine(value, scale, zero, 0, WIDE_STEPS, 1.0)
 
     def clip(self, name: str, value: Tensor) -> Tensor:
         """What is left of the values of the convolution `name`: of the image, grey levels 0..255."""
