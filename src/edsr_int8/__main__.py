@@ -1,4 +1,4 @@
-"""The command line: `edsr-int8 add`, `check`, `summary`, `apply`, `score`, `verify`."""
+"""The command line: `edsr-int8 add`, `check`, `summary`, `apply`, `bundle`, `score`, `verify`."""
 
 import argparse
 import json
@@ -26,6 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     command = commands.add_parser("summary", help="print the table of the last run")
     command.set_defaults(run=_summary)
     _add_apply(commands)
+    _add_bundle(commands)
     _add_score(commands)
     _add_verify(commands)
     options = parser.parse_args(arguments)
@@ -94,6 +95,29 @@ def _apply(given: argparse.Namespace) -> int:
     row = TargetRow(given.target, given.threads, given.memory_budget_mb, given.provider)
     set_torch_threads(row)
     apply(given.model, given.source, given.destination, row)
+    return 0
+
+
+def _add_bundle(commands: Any) -> None:
+    text = "write a build as a vendor's compiler takes it"
+    command = commands.add_parser("bundle", help=text)
+    command.add_argument("model", type=Path, help="a build: build/<model>/<precision>/model.onnx")
+    command.add_argument("folder", type=Path, help="where the graph goes")
+    command.add_argument("--target", choices=("npu", "tensorrt"), required=True)
+    command.add_argument("--height", type=int, required=True, help="of the input image, pixels")
+    command.add_argument("--width", type=int, required=True)
+    command.add_argument("--opset", type=int, default=17, help="npu only; default: %(default)s")
+    command.set_defaults(run=_bundle)
+
+
+def _bundle(given: argparse.Namespace) -> int:
+    from edsr_int8.targets.form import Form, write_npu  # the other commands need not wait for it
+    from edsr_int8.targets.tensorrt import write_tensorrt
+
+    if given.target == "tensorrt":
+        write_tensorrt(given.model, given.folder, height=given.height, width=given.width)
+    else:
+        write_npu(given.model, given.folder, Form(given.opset, shape=(given.height, given.width)))
     return 0
 
 

@@ -15,14 +15,18 @@ import numpy as np
 import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from edsr_int8.errors import InputError
+from edsr_int8.files import atomic_folder
 from edsr_int8.onnx_file import read_onnx, write_onnx
 from edsr_int8.onnx_graph import assemble, checked
+from edsr_int8.quantization.ir.layers import IMAGE
 from edsr_int8.quantization.ir.qdq_onnx import OPSET_OF_16_BITS
 from edsr_int8.targets.execution.receptive_field import receptive_fields
 from edsr_int8.targets.unsigned import unsigned
 
 # Operations that put values elsewhere and compute nothing.
 MOVES = frozenset({"Concat", "DepthToSpace", "Pad", "Reshape", "Slice", "Transpose"})
+ROUNDING = ("QuantizeLinear", "DequantizeLinear")
 MICROSOFT = "com.microsoft"
 OPSETS = range(13, 22)  # the operations of our graphs mean the same in each of these
 Grid = tuple[str, str]  # the constants that hold the scale and the zero point of a tensor
@@ -36,6 +40,8 @@ class Form:
     `wrapped`: every data movement between DequantizeLinear and QuantizeLinear, none bare on integers.
     `fused_relu`: a Relu right after its convolution, not behind a QuantizeLinear and a DequantizeLinear.
     `image_edges`: a float build, too, takes and gives the uint8 image by these two, not by Cast and Round.
+    `cast_edges`: a signed build takes and gives it by Cast, where uint8 may not be quantized.
+    `float_bias`: biases in float, not as integers with scales.
     `shape`: height and width of the only image that the graph takes; None: any.
     """
 
@@ -44,12 +50,23 @@ class Form:
     wrapped: bool = True
     fused_relu: bool = True
     image_edges: bool = True
+    cast_edges: bool = False
+    float_bias: bool = False
     shape: tuple[int, int] | None = None
 
 
 def save_in_form(model: Path, form: Form, out: Path) -> None:
     """Write the build `model` in `form` to `out`; equal builds give equal bytes."""
     write_onnx(in_form(read_onnx(model, "quantize"), form), out)
+
+
+def write_npu(model: Path, out: Path, form: Form) -> None:
+    """Write to the folder `out` the build `model` in `form`. InputError: it has no such form."""
+    try:
+        with atomic_folder(out) as folder:
+            save_in_form(model, form, folder / "model.onnx")
+    except ValueError as error:
+        raise InputError(f"{model}: {error}") from None
 
 
 def in_form(model: ModelProto, form: Form) -> ModelProto:
@@ -60,6 +77,10 @@ def in_form(model: ModelProto, form: Form) -> ModelProto:
     nodes, constants = list(model.graph.node), list(model.graph.initializer)
     if form.image_edges:
         nodes, constants = with_image_edges(nodes, constants)
+    if form.cast_edges:
+        nodes, constants = with_cast_edges(nodes, constants, model.graph.output[0].name)
+    if form.float_bias:
+        nodes, constants = with_float_biases(nodes, constants)
     if form.fused_relu:
         nodes = with_fused_relus(nodes)
     if form.wrapped:
@@ -88,7 +109,7 @@ def in_microsofts_domain(nodes: Sequence[NodeProto], constants: Sequence[TensorP
     wide = {t.name for t in constants if t.data_type in (TensorProto.UINT16, TensorProto.INT16)}
     written = []
     for node in nodes:
-        if node.op_type in ("QuantizeLinear", "DequantizeLinear") and node.input[2] in wide:
+        if node.op_type in ROUNDING and node.input[2] in wide:
             moved = NodeProto()
             moved.CopyFrom(node)
             moved.domain = MICROSOFT
@@ -144,7 +165,7 @@ def _grids(nodes: Sequence[NodeProto]) -> dict[str, Grid]:
     """Quantized tensor -> its grid. What a data movement reads and writes is on one."""
     found: dict[str, Grid] = {}
     for node in nodes:
-        if node.op_type in ("QuantizeLinear", "DequantizeLinear") and len(node.input) == 3:
+        if node.op_type in ROUNDING and len(node.input) == 3:
             name = node.output[0] if node.op_type == "QuantizeLinear" else node.input[0]
             found[name] = (node.input[1], node.input[2])
     moves = [node for node in nodes if node.op_type in MOVES]
@@ -229,6 +250,57 @@ def with_image_edges(
     more = [numpy_helper.from_array(np.asarray(value), name) for name, value in grid.items()]
     read = {name for node in written for name in node.input}
     return written, [tensor for tensor in (*constants, *more) if tensor.name in read]
+
+
+def with_cast_edges(
+    nodes: Sequence[NodeProto], constants: Sequence[TensorProto], output: str
+) -> tuple[list[NodeProto], list[TensorProto]]:
+    """Nodes and constants with the uint8 image cast to float at the input, and back at the output.
+
+    The zero points of uint8 become a subtraction and an addition. ValueError where uint8 lies elsewhere.
+    """
+    values = {tensor.name: numpy_helper.to_array(tensor) for tensor in constants}
+    makers = {node.output[0]: node for node in nodes}
+    written, more = [], {}
+    for node in nodes:
+        zero_point = values.get(node.input[2]) if node.op_type in ROUNDING else None
+        if zero_point is None or zero_point.dtype != np.uint8:
+            written.append(node)
+            continue
+        if values[node.input[1]] != 1:
+            raise ValueError(f"{node.name}: uint8 codes that are no image")
+        more["image.centre"] = np.float32(zero_point)
+        if node.op_type == "DequantizeLinear" and node.input[0] == IMAGE:
+            written += [
+                helper.make_node("Cast", [IMAGE], ["image.cast"], "image.cast", to=TensorProto.FLOAT),
+                helper.make_node("Sub", ["image.cast", "image.centre"], node.output, "image.centred"),
+            ]
+        elif node.output[0] == output and makers[node.input[0]].op_type == "DequantizeLinear":
+            written += [
+                helper.make_node("Add", [node.input[0], "image.centre"], ["output.grey"], "output.grey"),
+                helper.make_node("Cast", ["output.grey"], [output], "output.cast", to=TensorProto.UINT8),
+            ]
+        else:
+            raise ValueError(f"{node.name}: uint8 codes between int8 ones")
+    tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in more.items()]
+    return written, [*constants, *tensors]
+
+
+def with_float_biases(
+    nodes: Sequence[NodeProto], constants: Sequence[TensorProto]
+) -> tuple[list[NodeProto], list[TensorProto]]:
+    """Nodes and constants with each bias as the float that its code and scale give."""
+    values = {tensor.name: tensor for tensor in constants}
+    biases = {node.input[2] for node in nodes if node.op_type == "Conv" and len(node.input) > 2}
+    written = []
+    for node in nodes:
+        if node.op_type == "DequantizeLinear" and node.output[0] in biases:
+            codes, scales = (numpy_helper.to_array(values[name]) for name in node.input[:2])
+            real = (codes * scales.astype(np.float64)).astype(np.float32)
+            values[node.output[0]] = numpy_helper.from_array(real, node.output[0])
+        else:
+            written.append(node)
+    return written, list(values.values())
 
 
 def of_shape(model: ModelProto, height: int, width: int) -> ModelProto:

@@ -20,8 +20,10 @@ from edsr_int8.onnx_session import session_options
 from edsr_int8.quantization.scheme import SYMMETRIC
 from edsr_int8.targets.base import Capabilities, Runner, Unavailable, one_line
 from edsr_int8.targets.figures import Arithmetic, Placement
+from edsr_int8.targets.graph import dtype
 from edsr_int8.targets.placement import all_convolutions, placement
 from edsr_int8.targets.row import TargetRow
+from edsr_int8.targets.tensorrt import tensorrt_form
 from edsr_int8.targets.unsigned import load_unsigned
 from edsr_int8.tiling import MIB
 
@@ -90,12 +92,23 @@ class OnnxRuntime:
         if why_not := self._missing():
             raise Unavailable(why_not)
         try:
-            source = load_unsigned(model) if self._provider == CPU else model
+            source = self._source(model)
             return onnxruntime.InferenceSession(
                 source, options, providers=[self._provider], disabled_optimizers=[QUANTIZES_FLOAT_WEIGHTS]
             )
         except Exception as error:  # its exceptions share no base class
             raise Unavailable(f"onnxruntime cannot load {model}: {one_line(error)}") from error
+
+    def _source(self, model: Path) -> bytes | Path:
+        """The build as the provider takes it."""
+        if self._provider == CPU:
+            return load_unsigned(model)
+        if (
+            self._provider == DEFAULT_PROVIDERS["tensorrt"]
+            and dtype(found := read_onnx(model, "quantize")) == "int8"
+        ):
+            return tensorrt_form(found).SerializeToString(deterministic=True)
+        return model
 
     @property
     def _provider(self) -> str:
