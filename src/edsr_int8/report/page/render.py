@@ -1,7 +1,6 @@
 """The page: tables, charts and pictures in one HTML file that works from disk, without a network."""
 
 import base64
-import struct
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from edsr_int8.data.images import read_rgb
 from edsr_int8.metrics.colours import COLOURS, SHIFTS
 from edsr_int8.metrics.protocols import PROTOCOLS
 from edsr_int8.pipeline.rows import REFERENCE_PRECISION
@@ -165,11 +165,10 @@ def _colours(results: Results, model: str) -> list[dict[str, Any]]:
 
 
 def _picture(path: Path) -> dict[str, Any]:
-    """A PNG as a data: URI, with the width and height that its header states."""
-    data = path.read_bytes()
-    width, height = struct.unpack(">II", data[16:24])
+    """A PNG as a data: URI, with its width and height. InputError where it is damaged."""
+    height, width, _ = read_rgb(path).shape
     return {
-        "src": f"data:image/png;base64,{base64.b64encode(data).decode()}",
+        "src": f"data:image/png;base64,{base64.b64encode(path.read_bytes()).decode()}",
         "width": width,
         "height": height,
     }
