@@ -29,7 +29,8 @@ def infer(params: Params, model: str, precision: str, target: str) -> None:
         with_status(functools.partial(opened.run, job), out)
         return
     folders = [images / kind / name for kind in ("evaluation", "card") for name in names]
-    folders += [images / KIND / DATASET]
+    if not opened.capabilities.seconds_per_gmac:  # the chart has more pixels than a simulator's images
+        folders += [images / KIND / DATASET]
     datasets = {str(folder.relative_to(images)): folder for folder in folders if folder.is_dir()}
     partial = layout.partial("infer", f"{model}-{precision}-{target}")
     infer_images(opened, build, datasets, out, partial=partial, executor=executor())
