@@ -20,6 +20,7 @@ MODULES: dict[Runtime, str] = {
     "qnn": "qnn.target",
     "onnxruntime": "runtimes.onnxruntime",
     "openvino": "runtimes.openvino",
+    "rknn": "rknn.target",
     "tensorrt": "runtimes.onnxruntime",  # one of its execution providers
     "torch": "runtimes.torch",
     "vacc": "vacc.target",

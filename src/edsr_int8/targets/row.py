@@ -8,7 +8,7 @@ from annotated_types import Interval
 from edsr_int8.errors import InputError
 
 MOST_THREADS = 1024  # runtimes accept many more, then crash
-Runtime = Literal["onnxruntime", "openvino", "integer", "torch", "tensorrt", "vacc", "litert", "qnn"]
+Runtime = Literal["onnxruntime", "openvino", "integer", "torch", "tensorrt", "vacc", "litert", "qnn", "rknn"]
 Rounding = Literal["", "fixed_point", "fused", "fixed_point+fused", "tflite"]
 Pixels = Annotated[int, Interval(ge=1, le=8192)]
 PROCESS = ("threads", "memory_budget_mb")
@@ -21,6 +21,7 @@ KEYS: dict[Runtime, tuple[str, ...]] = {  # which keys each runtime reads
     "vacc": ("outputs",),
     "litert": ("provider", "tile", *PROCESS),
     "qnn": ("provider", "tile"),
+    "rknn": ("python", "provider", "tile"),
 }
 
 
@@ -34,6 +35,7 @@ class TargetRow:
     provider: str = ""  # execution provider or device, in the runtime's own words; '': its default
     rounding: Rounding = ""  # `integer` only: how it rounds, see integer/target.py
     tile: tuple[Pixels, Pixels] | None = None  # height and width of the one shape that it runs; None: any
+    python: str = ""  # `rknn` only: the Python of the environment that has its toolkit
     outputs: str = ""  # `vacc` only: the folder with outputs copied back from an accelerator; '': run it here
 
 
