@@ -65,7 +65,11 @@ def _check_nesting(text: str) -> None:
 def _with_home(params: Params) -> Params:
     """`~` as the home folder, in the paths that DVC does not watch. InputError: there is no such user."""
     targets = {
-        key: replace(row, outputs=at_home(row.outputs, f"targets.{key}.outputs"))
+        key: replace(
+            row,
+            outputs=at_home(row.outputs, f"targets.{key}.outputs"),
+            python=at_home(row.python, f"targets.{key}.python"),
+        )
         for key, row in params.targets.items()
     }
     fid = params.fid and replace(params.fid, weights=at_home(params.fid.weights, "fid.weights"))

@@ -3,7 +3,6 @@
 import re
 import shutil
 from dataclasses import dataclass
-from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +40,8 @@ class Rknn:
     capabilities = CAPABILITIES
 
     def probe(self) -> dict[str, Any]:
-        version = version_in(self._python) if self._python else ""
-        why_not = "" if version else INSTALL.format(python=self._python or "none")
+        version = version_in(self.row.python) if self.row.python else ""
+        why_not = "" if version else INSTALL.format(python=self.row.python or "none")
         facts = {"runtime": "rknn", "version": version, "platform": self._platform}
         return {**facts, "available": not why_not, "why_not": why_not}
 
@@ -66,10 +65,6 @@ class Rknn:
             shutil.copyfile(toolkit.compiled, temporary)
 
     @property
-    def _python(self) -> str:
-        return expanduser(self.row.python)
-
-    @property
     def _platform(self) -> str:
         return self.row.provider or DEFAULT_PLATFORM
 
@@ -83,7 +78,7 @@ class Rknn:
             written = rknn_form(model, shape)
         except Exception as error:  # ValueError: a part of the build has no such form; onnx's own
             raise Unavailable(f"rknn cannot load {model}: {one_line(error)}") from error
-        return Toolkit(self._python, written, self._platform)
+        return Toolkit(self.row.python, written, self._platform)
 
 
 def placed(model: onnx.ModelProto, operations: list[Operation]) -> Placement:
