@@ -35,13 +35,14 @@ from edsr_int8.targets.integer.requantize import (
 )
 from edsr_int8.targets.onnx_interpreter import Interpreter, checked_runner, convolution
 from edsr_int8.targets.row import Rounding
+from edsr_int8.targets.unsigned import unsigned
 
 RULES: dict[str, RoundingRule] = {"": float_rule, "fixed_point": fixed_point_rule, "tflite": tflite_rule}
 
 
 def open_graph(model: Path, *, rounding: Rounding) -> Runner:
     """`model` by one of the rounding rules of target.py. Unavailable where an operation is no integer's."""
-    graph = read_onnx(model, "quantize").graph
+    graph = unsigned(read_onnx(model, "quantize")).graph  # as onnxruntime runs it: sums round alike
     name, plus, _ = rounding.partition("fused")
     unrounded = _fused_into_adds(graph) if plus else frozenset()
     rule = RULES[name.removesuffix("+")]
