@@ -20,6 +20,7 @@ test: $(VENV)/installed-for-tests lint
 # What takes a quarter of an hour: by hand, and before a release.
 soak: $(VENV)/installed-for-tests
 	PYTHONPATH=tests/support python -m soak.kills
+	pytest -s soak
 
 fuzz: $(VENV)/installed-for-tests
 	PYTHONPATH=tests/support python -m fuzz.run

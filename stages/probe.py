@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from edsr_int8.files import write_json
+from edsr_int8.files import sha256, write_json
 from edsr_int8.metrics.fid.weights import find_weights
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.code_hashes import code
@@ -24,6 +24,22 @@ def probe(params: Params) -> None:
         write_json(layout.code(script.stem), code(script, Path()))
     write_json(layout.needs(), needed_stages(params))
     write_json(layout.fid_probe(), probe_fid(params))
+    for name, model in params.models.items():
+        may_be_left_out = {"img_range": model.img_range, "rgb_mean": model.rgb_mean, "sha256": model.sha256}
+        own = {"weights_sha256": own_sha256(model.weights)}
+        write_json(layout.checkpoint_probe(name), may_be_left_out | own)
+    for name, training in params.training.items():
+        write_json(layout.start_probe(name), {"weights_sha256": own_sha256(training.start)})
+
+
+def own_sha256(weights: str) -> str | None:
+    """The hash of a checkpoint of one's own; None for one that a stage makes, which nobody edits in place.
+
+    DVC knows a file by its time and length, and takes another file with these for the same.
+    """
+    path = Path(weights)
+    made = any(path.is_relative_to(folder) for folder in (layout.BUILD, layout.FETCHED))
+    return sha256(path) if path.is_file() and not made else None
 
 
 def probe_fid(params: Params) -> dict[str, Any] | None:

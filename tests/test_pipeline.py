@@ -1,12 +1,16 @@
 """The whole pipeline on a tiny project: what runs, what is restored, what comes out. Tests run in order."""
 
 import csv
+import io
 import json
+import os
 import time
 from pathlib import Path
 
 import pytest
-from project import Project, make_project
+import torch
+from foreign_checkpoints import official_state
+from project import TINY_X2, Project, make_project
 
 pytestmark = pytest.mark.slow
 
@@ -73,6 +77,22 @@ def test_plots_show_without_a_training_row(project: Project) -> None:
 
 def test_a_second_run_only_probes(project: Project) -> None:
     assert project.repro() == ({"probe"}, set())
+
+
+def test_weights_changed_in_place_are_seen_though_the_file_keeps_its_time(project: Project) -> None:
+    path = project.folder / "weights" / "x2.pt"
+    whole, stat, other = path.read_bytes(), path.stat(), io.BytesIO()
+    torch.save(official_state(TINY_X2, seed=3), other)
+    assert len(other.getvalue()) == len(whole)
+
+    def overwrite(content: bytes) -> set[str]:
+        path.write_bytes(content)
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        project.dvc("repro", "probe")
+        return {name for name in json.loads(project.dvc("status", "--json")) if "probe" not in name}
+
+    assert overwrite(other.getvalue()) == {"pipeline/convert/dvc.yaml:convert@tiny_x2"}
+    assert overwrite(whole) == set()
 
 
 def test_one_knob_runs_again_only_what_depends_on_it(project: Project) -> None:

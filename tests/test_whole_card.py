@@ -12,6 +12,7 @@ import pytest
 from dvc.repo import Repo
 from dvc.repo.reproduce import plan_repro
 from http_server import serving
+from in_process import Here
 from project import ROOT, make_project
 from standin_card import OTHER_TEST_SEQUENCES, PRESET, bodies, publish, standin
 
@@ -21,19 +22,6 @@ from edsr_int8.targets.execution import timing
 pytestmark = pytest.mark.slow
 
 CARD = params.load(PRESET)
-
-
-class Here:
-    """In place of a pool of processes: the same call, in this process."""
-
-    def __init__(self, *_: object, **__: object) -> None: ...
-    def __enter__(self) -> "Here":
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-    def submit(self, function, *arguments):
-        self.result = lambda: function(*arguments)
-        return self
 
 
 def test_every_row_from_the_fetch_to_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,17 +1,21 @@
 """The files that a stage depends on, against those that Python itself loads."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import grimp
 import pytest
 
 from edsr_int8.errors import InputError
 from edsr_int8.files import sha256
-from edsr_int8.pipeline.code_hashes import closure, code
+from edsr_int8.pipeline.code_hashes import closure, code, module_name
+from edsr_int8.targets.base import MODULES
 
 ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = [path.relative_to(ROOT) for path in sorted((ROOT / "stages").glob("[a-z]*.py"))]
 LOADED = """
 import importlib, json, sys
 importlib.import_module(sys.argv[1])
@@ -31,6 +35,40 @@ def test_all_that_python_loads_is_in_the_closure(stage: str) -> None:
     }
     found = closure(Path("stages") / f"{stage}.py", ROOT)
     assert len(loaded) > 5 and loaded <= found
+
+
+def modules_by_grimp() -> dict[Path, set[str]]:
+    """Script -> the modules that it may load, by another reader of imports, told the table of names."""
+    graph = grimp.build_graph("edsr_int8", "stages", cache_dir=None)
+    for module in MODULES.values():
+        graph.add_import(importer="edsr_int8.targets.base", imported=f"edsr_int8.targets.{module}")
+
+    def upstream(module: str) -> set[str]:
+        packages = {module.rpartition(".")[0]} - {""}
+        return graph.find_modules_directly_imported_by(module) | packages
+
+    found = {}
+    for script in SCRIPTS:
+        loaded = {f"stages.{script.stem}"}
+        while more := set().union(*map(upstream, loaded)) - loaded:
+            loaded |= more
+        found[script] = loaded
+    return found
+
+
+def test_a_byte_more_in_any_module_reaches_exactly_the_stages_that_may_load_it(tmp_path: Path) -> None:
+    """Every module there is; imports in functions, in annotations, relative and by a table of names."""
+    for folder in ("src", "stages"):
+        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignored)
+    before, expected = {script: code(script, tmp_path) for script in SCRIPTS}, modules_by_grimp()
+    for path in sorted(tmp_path.rglob("*.py")):
+        whole = path.read_bytes()
+        path.write_bytes(whole + b"\n")
+        changed = {script for script in SCRIPTS if code(script, tmp_path) != before[script]}
+        path.write_bytes(whole)
+        module = module_name(path.relative_to(tmp_path))
+        assert changed == {script for script in SCRIPTS if module in expected[script]}, module
 
 
 def write(root: Path, files: dict[str, str]) -> Path:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 BUILD = Path("build")
 RESULTS = Path("results")
+FETCHED = Path("data/fetched")
 SAMPLE = BUILD / "sample"
 RANDOM_START = Path("data/weights/random")  # holds no weights: DVC needs a file that exists
 
@@ -22,7 +23,7 @@ RESERVED = {"models": RESERVED_MODELS, "precisions": RESERVED_PRECISIONS, "targe
 
 def fetched(download: str) -> Path:
     """The file of a `downloads` row, or the files of its archive."""
-    return Path("data/fetched") / download
+    return FETCHED / download
 
 
 def partial(stage: str, row: str) -> Path:
@@ -63,6 +64,11 @@ def export(model: str) -> Path:
 def images(model: str) -> Path:
     """calibration/**.png, evaluation/<dataset>/{hr,lr}/**.png and card/<dataset>/{hr,lr}/**.png."""
     return BUILD / model / "images"
+
+
+def read_by(model: str, target: str) -> Path:
+    """The hash of those of `images` that a target's output and its scores depend on."""
+    return images(model) / "read_by" / f"{target}.json"
 
 
 def histograms(model: str) -> Path:
@@ -150,6 +156,16 @@ def needs() -> Path:
 def all_targets_probe() -> Path:
     """What `probe` has for each target, in one file: a stage for all targets cannot name each of them."""
     return probe("all-targets")  # no target's name has a '-'
+
+
+def checkpoint_probe(model: str) -> Path:
+    """The keys of a model row that may be left out, and the hash of a checkpoint of one's own."""
+    return BUILD / "probe" / "checkpoints" / f"{model}.json"
+
+
+def start_probe(training: str) -> Path:
+    """The hash of the checkpoint that a training begins from, where it is one of one's own."""
+    return BUILD / "probe" / "starts" / f"{training}.json"
 
 
 def fid_probe() -> Path:
