@@ -75,4 +75,4 @@ def test_an_image_that_is_calibrated_on_runs_no_float_build(project: Project) ->
 
 def test_an_image_that_is_trained_or_validated_on_runs_the_training(project: Project) -> None:
     for role in ("trained_on", "validated_on"):
-        assert after_a_pixel(project, role) == {"training_images@tiny", "train@tiny"}, role
+        assert after_a_pixel(project, role) == {"train@tiny"}, role
