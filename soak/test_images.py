@@ -51,8 +51,7 @@ def after_a_pixel(project: Project, role: str) -> set[str]:
 def of(*kinds: str, precisions: tuple[str, ...] = ()) -> set[str]:
     """The stages of tiny_x2 of these kinds."""
     builds = [f"tiny_x2-{precision}" for precision in precisions] or ["tiny_x2"]
-    on_targets = ("infer", "time", "evaluate")
-    return {f"{kind}@{build}{'-onnxruntime' * (kind in on_targets)}" for kind in kinds for build in builds}
+    return {f"{kind}@{build}{'-onnxruntime' * (kind == 'infer')}" for kind in kinds for build in builds}
 
 
 BOTH, INT8 = ("fp32", "int8"), ("int8",)
@@ -60,14 +59,14 @@ BOTH, INT8 = ("fp32", "int8"), ("int8",)
 
 def test_an_image_that_is_scored_runs_no_calibration(project: Project) -> None:
     expected = of("coverage", "bundle") | {"report"}
-    expected |= of("infer", "evaluate", "compare_targets", precisions=BOTH)
+    expected |= of("infer", "evaluate", precisions=BOTH)
     assert after_a_pixel(project, "evaluated") == expected
 
 
 def test_an_image_that_is_calibrated_on_runs_no_float_build(project: Project) -> None:
     ran = after_a_pixel(project, "calibration")
     must = of("observe", "gptq", "coverage", "bundle") | of("quantize", precisions=INT8)
-    builds = of("infer", "time", "evaluate", "compare_targets", precisions=INT8) | {"report"}
+    builds = of("infer", "time", "evaluate", precisions=INT8) | {"report"}
     # They find that there is nothing for them to do, and take a second.
     idle = of("sensitivity") | of("finetune", precisions=BOTH) | of("quantize", precisions=("fp32",))
     assert must <= ran <= must | builds | idle

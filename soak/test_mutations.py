@@ -24,12 +24,12 @@ from edsr_int8.targets.execution import timing
 
 # Where from, and how many bytes: a verified download is the same file wherever it comes from.
 RUN_NOTHING = {"downloads.*.urls", "downloads.*.bytes", "mirror", "fid.urls"}
-# Stages that get a whole row or section: `report` and `compare_targets` read a key of every row and take a
-# second; a precision goes whole to its two stages (docs/params.md says so): DVC takes no keys to leave out.
+# Stages that get a whole row or section: some read a key of every row of `targets` and take all rows at once;
+# a precision goes whole to its two stages (docs/params.md says so), as DVC takes no keys to leave out.
 GETS_ALL = {
-    ("report", "models"), ("report", "precisions"), ("report", "targets"), ("compare_targets", "targets"),
-    ("finetune", "precisions"), ("quantize", "precisions"), ("probe", "targets"),
-    ("model_images", "targets"),
+    ("report", "models"), ("report", "precisions"), ("report", "targets"), ("evaluate", "targets"),
+    ("time", "targets"), ("model_images", "targets"), ("probe", "targets"),
+    ("finetune", "precisions"), ("quantize", "precisions"),
 }  # fmt: skip
 
 
