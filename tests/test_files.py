@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edsr_int8.files import atomic, atomic_folder
+from edsr_int8.errors import InputError
+from edsr_int8.files import atomic, atomic_folder, require_plain
 
 REPLACE_BY_NEW = """
 import os, signal, sys
@@ -117,3 +118,12 @@ def test_a_file_is_replaced_or_stays_as_it_was(tmp_path: Path) -> None:
         temporary.write_text("new")
     assert path.read_text() == "new"
     assert names(tmp_path) == {"a.txt"}
+
+
+def test_devices_and_pipes_are_no_files(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (Path("/dev/zero"), tmp_path / "pipe"):
+        with pytest.raises(InputError, match="is a device or a pipe; give a file"):
+            require_plain(path)
+    for path in (tmp_path, tmp_path / "nothing"):
+        require_plain(path)

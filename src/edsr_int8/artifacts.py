@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edsr_int8.errors import InputError
+from edsr_int8.files import require_plain
 
 MOST_INFLATED = 2**29  # bytes that compressed arrays may take beyond those of their file
 SHOWN = 200  # characters of what a library says of damage
@@ -30,6 +31,7 @@ Arrays = dict[str, NDArray[Any]]
 @contextmanager
 def reading(path: Path, stage: str) -> Iterator[None]:
     """Turn what reading and using `path`, which `stage` wrote, raises into an InputError with a remedy."""
+    require_plain(path)
     try:
         yield
     except InputError:

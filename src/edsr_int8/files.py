@@ -158,6 +158,12 @@ def write_csv(path: Path, columns: Iterable[str], rows: Iterable[Iterable[Any]])
         writer.writerows(rows)
 
 
+def require_plain(path: Path) -> None:
+    """InputError: `path` is a device, which may give bytes without end, or a pipe, which may wait."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{path}: is a device or a pipe; give a file")
+
+
 def at_home(path: str, what: str = "") -> str:
     """`path`, with a `~` at its beginning as the home folder. InputError names `what`: of no user here."""
     full = os.path.expanduser(path)

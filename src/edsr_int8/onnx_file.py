@@ -10,7 +10,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_tensor, uses_external_data
 
 from edsr_int8.errors import InputError
-from edsr_int8.files import atomic
+from edsr_int8.files import atomic, require_plain
 from edsr_int8.onnx_seal import drop_seal, is_as_sealed, sealed
 
 MOST_NODES = 10_000  # 512 blocks, the most that a row may have, take 7,000 in int8
@@ -27,6 +27,7 @@ def read_onnx(path: Path, stage: str = "export") -> ModelProto:
     """
     if not path.exists():
         raise InputError(f"{path}: not found; run the {stage} stage first")
+    require_plain(path)
     try:
         content = path.read_bytes()
         if not is_as_sealed(content):
@@ -62,6 +63,8 @@ def _check_nodes(model: ModelProto) -> None:
     for node in graph.node:
         if not node.output or any(a.HasField("g") or a.graphs for a in node.attribute):
             raise ValueError(f"{node.op_type} {node.name!r} gives nothing, or has a graph of its own")
+        if any(a.HasField("sparse_tensor") or a.sparse_tensors for a in node.attribute):
+            raise ValueError(f"{node.op_type} {node.name!r} has sparse values, which no EDSR has")
 
 
 def _load_external(model: ModelProto, folder: Path) -> None:
@@ -113,6 +116,8 @@ def _check_tensor(name: str, tensor: TensorProto) -> None:
         raise ValueError(f"{name}: a shape below zero")
     if tensor.HasField("raw_data") and len(tensor.raw_data) != _bytes(tensor):
         raise ValueError(f"{name}: {len(tensor.raw_data)} bytes do not fill its shape")
+    if not tensor.HasField("raw_data"):
+        numpy_helper.to_array(tensor)  # ValueError: fewer values than its shape says
     if tensor.data_type in FLOATS and not np.isfinite(numpy_helper.to_array(tensor).astype(np.float32)).all():
         raise ValueError(f"{name}: holds NaN or infinity")
 

@@ -13,7 +13,7 @@ from edsr_int8.checkpoints.convention import on_grey_levels
 from edsr_int8.checkpoints.facts import NetworkFacts, read_facts, write_facts
 from edsr_int8.checkpoints.settle import Stated, Verdict, settle
 from edsr_int8.errors import InputError
-from edsr_int8.files import atomic, sha256
+from edsr_int8.files import atomic, require_plain, sha256
 from edsr_int8.models.build import build
 from edsr_int8.models.complexity import macs_per_pixel, parameters
 from edsr_int8.models.description import NO_MEAN, RGB, Description
@@ -74,6 +74,7 @@ def convert(
 
 def _pinned(weights: Path, expected: str) -> str:
     """The SHA-256 of the file, before anything in it is read. InputError: another than expected."""
+    require_plain(weights)
     try:
         found = sha256(weights)
     except OSError as error:

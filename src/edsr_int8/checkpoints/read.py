@@ -13,6 +13,7 @@ import torch
 from edsr_int8.checkpoints.inert import is_torchscript, read_archive
 from edsr_int8.checkpoints.state_dict import REMEDY, holds_network, state_dict
 from edsr_int8.errors import InputError
+from edsr_int8.files import require_plain
 
 GROWS = b"\nbytearray\n"  # the one name that torch calls with a length, and that fills so much memory
 MOST_CODE = 2**26  # bytes of TorchScript's code, which is compressed
@@ -28,6 +29,7 @@ def read_state_dict(path: Path) -> dict[str, torch.Tensor]:
     InputError, one line that begins with the file: no checkpoint, damaged, tensors that the file cannot hold,
     nothing but code or objects, NaN or infinity.
     """
+    require_plain(path)
     try:
         return state_dict(_content(path), most_bytes=path.stat().st_size)
     except InputError as error:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from PIL.ExifTags import Base
 
 from edsr_int8.errors import InputError
-from edsr_int8.files import atomic
+from edsr_int8.files import atomic, require_plain
 
 Image = NDArray[np.uint8]
 
@@ -171,6 +171,7 @@ def _file(path: Path, data: bytes | None) -> IO[bytes]:
 @contextlib.contextmanager
 def _opened(path: Path, data: bytes | None = None) -> Iterator[PIL.ImageFile.ImageFile]:
     """The image, opened and not decoded; whatever Pillow raises inside the block becomes an InputError."""
+    require_plain(path)
     try:
         with _file(path, data) as file, _identified(file) as image:
             most = MOST_OF_FORMAT.get(image.format or "", MOST_PIXELS)

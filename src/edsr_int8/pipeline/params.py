@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 
 from edsr_int8.errors import InputError
-from edsr_int8.files import at_home
+from edsr_int8.files import at_home, require_plain
 from edsr_int8.pipeline.refusals import dotted, refusal
 from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.rules import check_rows
@@ -35,6 +35,7 @@ def load(path: Path) -> Params:
 
 def _tree(path: Path) -> Any:
     """Plain YAML values. InputError: none, or more than settings are."""
+    require_plain(path)
     try:
         if path.stat().st_size > MOST_BYTES:
             raise InputError(f"has more than {MOST_BYTES} bytes; settings have a few thousand")

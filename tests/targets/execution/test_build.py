@@ -225,3 +225,14 @@ def test_weights_in_a_file_of_their_own_count(tiny: Tiny, tmp_path: Path) -> Non
     onnx.save(onnx.load(tiny.path), tmp_path / "model.onnx", save_as_external_data=True, size_threshold=0)
     assert read_build(tmp_path / "model.onnx").weight_bytes == read_build(tiny.path).weight_bytes
     assert read_build(tiny.path).weight_bytes == 4 * (8 * 3 * 9 + 12 * 8 * 9 + 3)
+
+
+def test_a_constant_of_any_length_is_not_computed(tmp_path: Path) -> None:
+    """A runtime would make it when it loads the graph: 40 GB of a file of 300 bytes."""
+    nodes = [
+        helper.make_node("ConstantOfShape", ["shape"], ["long"], "maker"),
+        helper.make_node("Identity", ["image"], ["output"]),
+    ]
+    save(tmp_path / "model.onnx", nodes, {"shape": np.array([10**10])}, scale=1)
+    with pytest.raises(Unavailable, match="ConstantOfShape 'maker': computes a constant"):
+        read_build(tmp_path / "model.onnx")

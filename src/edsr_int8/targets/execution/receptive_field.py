@@ -13,6 +13,7 @@ POINTWISE = {
     *("Add", "Sub", "Mul", "Relu", "Clip", "Round", "Cast", "Identity"),
     *("QuantizeLinear", "DequantizeLinear"),
 }
+KEEP_SHAPE = ("Cast", "DequantizeLinear", "Identity", "QuantizeLinear")
 MOST_RADIUS = 64  # pixels that one convolution reaches: EDSR's reach 1, MDSR's 2
 Shapes = Mapping[str, Sequence[int] | None]  # of constants; None where the shape is not known
 
@@ -48,6 +49,9 @@ def receptive_fields(graph: GraphProto) -> dict[str, ReceptiveField]:
         ):
             raise ValueError(f"{node.op_type} {node.name!r}: its receptive field is not known")
         found[node.output[0]] = ReceptiveField(scale, radius)
+    for node in graph.node:
+        if node.output[0] in constants and node.op_type not in (*KEEP_SHAPE, "Constant"):
+            raise ValueError(f"{node.op_type} {node.name!r}: computes a constant; store it in the file")
     return found
 
 
@@ -56,8 +60,7 @@ def _constant_shape(node: NodeProto, constants: Shapes) -> Sequence[int] | None:
     if node.op_type == "Constant" and (value := attributes(node).get("value")) is not None:
         dims: Sequence[int] = value.dims
         return dims
-    keeps = node.op_type in ("Cast", "DequantizeLinear", "QuantizeLinear", "Identity")
-    return constants.get(node.input[0]) if keeps else None
+    return constants.get(node.input[0]) if node.op_type in KEEP_SHAPE else None
 
 
 def _conv_radius(node: NodeProto, weight: Sequence[int] | None) -> int:
