@@ -124,8 +124,8 @@ def dask_of(workers: int, *, processes: bool = True) -> Iterator[Any]:
 
 
 def throughput(folder: Path) -> None:
-    model, count = network(folder / "x1", 32, 9), 12
-    frames(folder / "data", count, 360, 640)
+    model, count = network(folder / "x1", 32, 9), 24
+    frames(folder / "data", count, 180, 320)
     seconds: dict[str, list[float]] = {"2 threads": [], "2 workers": []}
     with dask_of(2) as cluster:
         infer_with(cluster, model, folder / "data", folder)  # workers import what they need

@@ -33,6 +33,7 @@ from edsr_int8.tiling import tiles
 # A batch of this many bytes of the build times pixels of the images takes seconds on one core: a weight is
 # used about once for each pixel.
 BATCH_WORK = 5e11
+BATCH_BYTES = 64 * 2**20  # of its pictures before they are encoded: they wait in a worker until it is done
 HERE = InProcess()
 
 DEVICE = "device"  # the folder of what goes onto the device
@@ -127,7 +128,9 @@ def _run(
     pixels = {name: prod(image_shape(path)) for name, path in sources.items()}
     # The same for every image, so that its tiles, too, do not depend on those beside it.
     held_bytes = BYTES_PER_IMAGE_PIXEL * max(pixels.values()) * (1 + build.whole.scale**2)
-    weight = inf if target.capabilities.seconds_per_gmac else model.stat().st_size / BATCH_WORK
+    weight = max(model.stat().st_size / BATCH_WORK, 3 * build.whole.scale**2 / BATCH_BYTES)  # of a pixel
+    if target.capabilities.seconds_per_gmac:  # a simulator
+        weight = inf
     items = [Item(name, (path,), weight * pixels[name]) for name, path in sources.items()]
     _say_how_long(target, build, sources, target.row.tile or shape)
     work = Upscaling(target.row, Shipped(model), shape, held_bytes)
