@@ -1,17 +1,22 @@
 """Folders of images through a build: the pictures against torch, and what is left after a failure."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from tiny_build import Tiny, photograph
 
+from edsr_int8.cluster.in_process import InProcess
+from edsr_int8.cluster.shipped import Shipped
 from edsr_int8.data.images import read_rgb, write_png
 from edsr_int8.errors import InputError
 from edsr_int8.targets.base import Runner, open_target
-from edsr_int8.targets.execution.infer import infer
+from edsr_int8.targets.execution.infer import Upscaling, infer
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.targets.runtimes import onnxruntime as ort
 
@@ -144,3 +149,41 @@ def test_a_data_set_without_images_is_refused(tiny: Tiny, tmp_path: Path) -> Non
         infer(
             target(), tiny.path, {"empty": tmp_path / "empty"}, tmp_path / "out", partial=tmp_path / "partial"
         )
+
+
+class Killed(InProcess):
+    """Ends after two images."""
+
+    def map(self, *given: Any, **named: Any) -> Iterator[Any]:
+        yield from islice(super().map(*given, **named), 2)
+        raise KeyboardInterrupt
+
+
+def test_a_killed_run_goes_on_at_the_image_where_it_was(
+    tiny: Tiny, datasets: dict[str, Path], tmp_path: Path, shapes_run: list[tuple[int, ...]]
+) -> None:
+    infer(target(), tiny.path, datasets, tmp_path / "whole", partial=tmp_path / "partial")
+    with pytest.raises(KeyboardInterrupt):
+        infer(
+            target(), tiny.path, datasets, tmp_path / "out", partial=tmp_path / "partial", executor=Killed()
+        )
+    assert not (tmp_path / "out").exists()
+    shapes_run.clear()
+    infer(target(), tiny.path, datasets, tmp_path / "out", partial=tmp_path / "partial")
+    assert len(shapes_run) == 2 and not (tmp_path / "partial").exists()
+    for name in files(tmp_path / "whole"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+
+
+def test_what_is_kept_belongs_to_the_build_and_the_row_but_not_to_a_number_of_threads(
+    tiny: Tiny, foreign: Path
+) -> None:
+    row = TargetRow("onnxruntime", threads=1)
+    works = [
+        Upscaling(row, Shipped(tiny.path), None, 0),
+        Upscaling(row, Shipped(foreign), None, 0),
+        Upscaling(replace(row, memory_budget_mb=99), Shipped(tiny.path), None, 0),
+        Upscaling(replace(row, threads=2), Shipped(tiny.path), None, 0),
+    ]
+    identities = [work.identity() for work in works]
+    assert len(set(identities)) == 3 and identities[0] == identities[3]
