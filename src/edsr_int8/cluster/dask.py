@@ -18,10 +18,11 @@ from typing import Any, Generic
 
 import dask
 from distributed import Client, Future, KilledWorker
+from distributed.client import ClosedClientError
 
 from edsr_int8.cluster.batches import batches
 from edsr_int8.cluster.work import Item, R, Work, load
-from edsr_int8.cluster.worker import Bringer, run_batch
+from edsr_int8.cluster.worker import Bringer, refusal, run_batch
 from edsr_int8.errors import InputError
 from edsr_int8.progress import Progress, tell
 
@@ -32,7 +33,7 @@ TELL_AFTER_S = 10.0  # of waiting for workers
 # for half a minute to reach a worker that died with them, though the task runs elsewhere long since.
 GATHER_S = 2.0
 BRING_TRIES = 5
-GONE = (OSError, CancelledError)  # what Dask raises where there is no scheduler
+GONE = (OSError, CancelledError, ClosedClientError)  # what Dask raises where there is no scheduler
 
 
 @dataclass(frozen=True)
@@ -192,10 +193,9 @@ class _Map(Generic[R]):
             return
         with self._talking():
             workers = self._client.scheduler_info(n_workers=-1)["workers"]
-            events = self._client.get_events(self._name)
-        self._tell_of_refused(events)
         before = self._admitted
         self._admitted = {a for a, worker in workers.items() if worker["resources"].get(self._name)}
+        self._tell_of_refused(workers)
         self._progress.workers = len(self._admitted)
         if self._admitted:
             if self._running and self._admitted.isdisjoint(before):
@@ -205,12 +205,16 @@ class _Map(Generic[R]):
             self._check_patience(workers, now)
         self._looked = now
 
-    def _tell_of_refused(self, events: Sequence[tuple[float, dict[str, str]]]) -> None:
-        for _, event in events:
-            if event["worker"] not in self._refused:
-                text = f"worker {event['worker']} ({event['name']}) is refused: {event['why']}"
-                self._refused[event["worker"]] = text
-                tell(text)
+    def _tell_of_refused(self, workers: dict[str, Any]) -> None:
+        unknown = [a for a in workers if a not in self._admitted and a not in self._refused]
+        if not unknown:
+            return
+        with self._talking():
+            found = self._client.run(refusal, self._name, workers=unknown, on_error="ignore")
+        for address, why in found.items():
+            if why:
+                self._refused[address] = f"worker {address} ({workers[address]['name']}) is refused: {why}"
+                tell(self._refused[address])
 
     def _check_patience(self, workers: dict[str, Any], now: float) -> None:
         """Without a worker. InputError: all that are there are refused, or none has come for a long time."""
@@ -239,7 +243,7 @@ class _Map(Generic[R]):
 
     def clean(self) -> None:
         """Leave nothing on the cluster. A cluster that is gone needs no cleaning."""
-        with contextlib.suppress(*GONE, ValueError):
+        with contextlib.suppress(Exception):  # whatever a client raises whose scheduler is gone
             self._client.cancel([future for future, _ in self._running.values()], force=True)
             self._client.unregister_worker_plugin(self._name)
 

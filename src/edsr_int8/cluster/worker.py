@@ -39,13 +39,13 @@ class Bringer(WorkerPlugin):
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.name, self._payload, self._facts = state
+        self.refusal = ""  # why the worker is not admitted
         self._lock = Lock()
 
     async def setup(self, worker: Worker) -> None:
         self._worker = worker
-        if why_not := await asyncio.to_thread(self._why_not):  # reading facts may import a runtime
-            worker.log_event(self.name, {"worker": worker.address, "name": str(worker.name), "why": why_not})
-        else:
+        self.refusal = await asyncio.to_thread(self._why_not)  # reading facts may import a runtime
+        if not self.refusal:
             await worker.set_resources(**{self.name: 1})
 
     async def teardown(self, worker: Worker) -> None:
@@ -71,6 +71,12 @@ class Bringer(WorkerPlugin):
     def run(self, batch: Iterable[Contents]) -> list[Any]:
         with self._lock:  # one session, one batch at a time
             return list(self._run(batch))
+
+
+def refusal(name: str, dask_worker: Worker) -> str:
+    """Why the worker is not admitted; '' where it is, or where nobody knows yet."""
+    plugin = dask_worker.plugins.get(name)
+    return plugin.refusal if isinstance(plugin, Bringer) else ""
 
 
 def too_small(worker: Worker, memory_mb: int) -> str:
