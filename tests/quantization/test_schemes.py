@@ -173,11 +173,12 @@ def test_a_form_changes_no_code(
 ) -> None:
     model = made(scheme, "x4", fold_long_skip=True)
     save_in_form(model, Form(17), tmp_path / "npu.onnx")
-    save_in_form(model, Form(18, unsigned=False), tmp_path / "signed.onnx")
-    npu = onnx.load(tmp_path / "npu.onnx")
+    save_in_form(model, Form(18, unsigned=False, fused_relu=True), tmp_path / "signed.onnx")
+    npu, signed = (onnx.load(tmp_path / name) for name in ("npu.onnx", "signed.onnx"))
     assert {zero.dtype for _, zero in activations(npu)} == {np.dtype(np.uint8)}
-    makers = {node.output[0]: node.op_type for node in npu.graph.node}
-    assert {makers[node.input[0]] for node in npu.graph.node if node.op_type == "Relu"} <= {"Conv"}
+    for graph, before in ((npu.graph, "DequantizeLinear"), (signed.graph, "Conv")):
+        makers = {node.output[0]: node.op_type for node in graph.node}
+        assert {makers[node.input[0]] for node in graph.node if node.op_type == "Relu"} <= {before}
     shipped = images(model, photograph, "integer", "fixed_point")
     for name in ("npu.onnx", "signed.onnx"):
         assert np.array_equal(images(tmp_path / name, photograph, "integer", "fixed_point"), shipped)

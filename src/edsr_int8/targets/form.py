@@ -48,7 +48,7 @@ class Form:
     opset: int
     unsigned: bool = True
     wrapped: bool = True
-    fused_relu: bool = True
+    fused_relu: bool = False
     image_edges: bool = True
     cast_edges: bool = False
     float_bias: bool = False

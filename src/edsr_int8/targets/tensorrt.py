@@ -22,7 +22,7 @@ from edsr_int8.targets.form import MOVES, Form, in_form
 from edsr_int8.targets.graph import consumers, dtype, producers, scheme
 
 OPSET = 17  # TensorRT 8.6 and later read it
-FORM = Form(OPSET, unsigned=False, cast_edges=True, float_bias=True)
+FORM = Form(OPSET, unsigned=False, fused_relu=True, cast_edges=True, float_bias=True)
 GRAPH, README = "model.onnx", "README.md"
 
 
