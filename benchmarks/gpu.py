@@ -34,6 +34,7 @@ from edsr_int8.pipeline.torch_device import repeat_on_cuda
 from edsr_int8.quantization.ir.layers import Conv
 from edsr_int8.quantization.passes import Calibration, passes, run, with_last_point
 from edsr_int8.quantization.recipe import Finetune, Recipe, Statistics
+from edsr_int8.quantization.rewrites.structure import Carriers
 from edsr_int8.quantization.state import QuantizedNetwork
 from edsr_int8.training.learner import Learner
 from edsr_int8.training.loop import batches
@@ -42,7 +43,8 @@ from edsr_int8.training.schedule import Training
 
 # presets/quality.yaml, row int8_tuned
 TUNED = Recipe(
-    "int8", "percentile", 99.999, channel_transform=True, fold_long_skip=True, gptq=True,
+    "int8", "percentile", 99.999, channel_transform=True, fold_long_skip=True, fold_head=True,
+    collapse_tail=True, carriers=Carriers(trunk=2, tail=3), cover_colours=True, gptq=True,
     statistics=Statistics(crops=2048), finetune=Finetune(steps=600, batch=8),
 )  # fmt: skip
 R8F64X2 = Description("edsr", 64, 8, 2, 1.0, "pixelshuffle")
@@ -182,7 +184,12 @@ def benchmark_finetuning(
     recipe = budget.recipe
     print(f"\nfinetune: {title(budget.network)}, {steps_of(recipe)}, {len(images)} images", flush=True)
     calibration = Calibration(
-        graph, images, *[folder / "none"] * 3, statistics=recipe.statistics, device=device
+        graph,
+        images,
+        *[folder / "none"] * 3,
+        statistics=recipe.statistics,
+        cover_colours=recipe.cover_colours,
+        device=device,
     )
     measured(recipe, calibration, device)
     few = replace(
@@ -207,7 +214,12 @@ def benchmark_large(budget: Budget, images: Sequence[Path], folder: Path, device
         f"\nfinetune: {title(budget.large)}, random weights, {steps_of(recipe)}; {exported:.1f} s to export"
     )
     calibration = Calibration(
-        graph, details, *[folder / "none"] * 3, statistics=recipe.statistics, device=device
+        graph,
+        details,
+        *[folder / "none"] * 3,
+        statistics=recipe.statistics,
+        cover_colours=recipe.cover_colours,
+        device=device,
     )
     measured(recipe, calibration, device)
 

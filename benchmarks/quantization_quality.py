@@ -64,6 +64,7 @@ def ours(recipe: Recipe, graph: Path, images: Sequence[Path], out: Path) -> None
         losses=out.with_name("losses.csv"),
         gptq_weights=out.with_name("gptq.npz"),
         statistics=recipe.statistics,
+        cover_colours=recipe.cover_colours,
     )
     fix_torch_threads()
     if recipe.needs_histograms:
@@ -71,7 +72,8 @@ def ours(recipe: Recipe, graph: Path, images: Sequence[Path], out: Path) -> None
     if recipe.needs_sensitivity:
         write_losses(calibration.losses, measure_losses(graph, calibration.histograms, images))
     if recipe.needs_gptq_weights:
-        round_for_all(graph, calibration.histograms, images, calibration.gptq_weights)
+        forms = [recipe.structure]
+        round_for_all(graph, calibration.histograms, images, calibration.gptq_weights, structures=forms)
     quantize(run_passes(recipe, calibration), recipe, out.parent)
 
 

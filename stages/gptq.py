@@ -1,11 +1,13 @@
 """build/gptq/<model>.npz: weights rounded by GPTQ once, for all precision rows that learn nothing else."""
 
+from edsr_int8.artifacts import read_json
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.needs import skip_unneeded
 from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
 from edsr_int8.pipeline.torch_device import torch_device
 from edsr_int8.pipeline.torch_threads import fix_torch_threads
+from edsr_int8.quantization.rewrites.structure import Structure
 
 
 def gptq(_: Params, model: str) -> None:
@@ -17,7 +19,8 @@ def gptq(_: Params, model: str) -> None:
     fix_torch_threads()
     images = sorted((layout.images(model) / "calibration").rglob("*.png"))
     graph, histograms = layout.export(model) / "float.onnx", layout.histograms(model)
-    round_for_all(graph, histograms, images, out, device=torch_device())
+    structures = read_json(layout.structures(), list[Structure], "probe")
+    round_for_all(graph, histograms, images, out, structures=structures, device=torch_device())
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from edsr_int8.files import sha256, write_json
 from edsr_int8.metrics.fid.weights import find_weights
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.code_hashes import code
-from edsr_int8.pipeline.needs import needed_stages
+from edsr_int8.pipeline.needs import needed_stages, needed_structures
 from edsr_int8.pipeline.open_target import open_row
 from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
@@ -23,6 +23,7 @@ def probe(params: Params) -> None:
     for script in sorted(Path("stages").glob("*.py")):
         write_json(layout.code(script.stem), code(script, Path()))
     write_json(layout.needs(), needed_stages(params))
+    write_json(layout.structures(), [asdict(structure) for structure in needed_structures(params)])
     write_json(layout.fid_probe(), probe_fid(params))
     for name, model in params.models.items():
         may_be_left_out = {"img_range": model.img_range, "rgb_mean": model.rgb_mean, "sha256": model.sha256}

@@ -11,6 +11,7 @@ from edsr_int8.errors import InputError
 from edsr_int8.pipeline import params
 from edsr_int8.pipeline.rows import Params
 from edsr_int8.quantization.recipe import Finetune, Override, Statistics
+from edsr_int8.quantization.rewrites.structure import Carriers
 
 INTEGER = {"runtime": "integer", "threads": 0, "memory_budget_mb": 1}
 HOME = os.path.expanduser("~")
@@ -191,17 +192,25 @@ def test_a_renamed_key_is_refused_with_its_new_name(tmp_path: Path, old: str) ->
 
 
 def test_keys_of_the_int8_row_arrive(tmp_path: Path) -> None:
-    switches = ("channel_transform", "equalize", "unify_scales", "collapse_tail", "fold_long_skip", "gptq")
+    switches = (
+        "channel_transform",
+        "equalize",
+        "unify_scales",
+        "collapse_tail",
+        "fold_long_skip",
+        "fold_head",
+        "gptq",
+    )
     keys: dict[str, Any] = dict.fromkeys(switches, True)
     keys |= {
-        "high_precision_budget": 0.1,
+        "carriers": {"trunk": 3, "tail": 2},
         "finetune": {"steps": 30, "batch": 4},
         "statistics": {"crops": 7},
         "overrides": [{"tensors": "head", "ranges": "search"}],
     }
     found = load(tmp_path, *((f"precisions.int8.{key}", value) for key, value in keys.items()))
     row = found.precisions["int8"]
-    assert all(getattr(row, key) for key in switches) and row.high_precision_budget == 0.1
+    assert all(getattr(row, key) for key in switches) and row.carriers == Carriers(trunk=3, tail=2)
     assert row.finetune == Finetune(30, 4) and row.statistics == Statistics(crops=7)
     assert row.overrides == (Override("head", "search"),)
 
@@ -219,7 +228,7 @@ def test_keys_of_the_int8_row_arrive(tmp_path: Path) -> None:
         ({"statistics": {"crops": 3}}, "precisions.int8.statistics: nothing in this row learns from crops"),
         ({"finetune": {"batch": 3}}, "precisions.int8.finetune.batch: is ignored with 0 steps"),
         ({"finetune": {"steps": 0, "batch": 3}}, "finetune.batch: is ignored with 0 steps"),
-        ({"collapse_tail": True}, "precisions.int8.collapse_tail: is for layers that stay above 8 bits"),
+        ({"collapse_tail": True}, "precisions.int8.collapse_tail: its few channels lose much on 8 bits"),
         (
             {"high_precision_dtype": "uint16"},
             "precisions.int8.high_precision_dtype: nothing in this row is above 8 bits",
@@ -227,6 +236,16 @@ def test_keys_of_the_int8_row_arrive(tmp_path: Path) -> None:
         (
             {"high_precision_dtype": "uint16", "high_precision_budget": 0.1, "scheme": "int8_symmetric"},
             "precisions.int8.high_precision_dtype: uint16 is for scheme: uint8_asymmetric alone",
+        ),
+        ({"fold_head": True, "fold_long_skip": ...}, "precisions.int8.fold_head: needs fold_long_skip"),
+        (
+            {"carriers": {"trunk": 2}, "fold_long_skip": ..., "fold_head": ...},
+            "precisions.int8.carriers.trunk: is ignored without fold_long_skip",
+        ),
+        ({"carriers": {"tail": 2}}, "precisions.int8.carriers.tail: is ignored without collapse_tail"),
+        (
+            {"cover_colours": True, "high_precision_budget": 0.1},
+            "precisions.int8.fold_head: is for strict int8",
         ),
     ],
 )

@@ -26,10 +26,17 @@ from edsr_int8.quantization.passes import Calibration, passes, run
 from edsr_int8.quantization.quantize import quantize
 from edsr_int8.quantization.recipe import MODEL_CARD, Finetune, Recipe, Statistics
 from edsr_int8.quantization.rewrites.fold_long_skip import CONCAT, fold_long_skip
+from edsr_int8.quantization.rewrites.structure import Carriers, Structure
 from edsr_int8.quantization.simulation.quantsim import Simulation
 from edsr_int8.quantization.state import QuantizedNetwork, load, save
 
 Graphs = Callable[[str], Path]
+FORMS = [
+    Structure(),
+    Structure(True),
+    Structure(True, True, Carriers(trunk=2)),
+    Structure(True, True, cover_colours=True),
+]
 REWRITES = {"collapse_tail": True, "fold_long_skip": True, "channel_transform": True, "equalize": True}
 SUMS = ("body.*.add", "body_end.add")
 
@@ -66,7 +73,7 @@ def test_only_passes_that_are_asked_for_run(knobs: dict[str, Any], expected: lis
 def rounded_by_stage(calibration: Calibration) -> None:
     """What the gptq stage does."""
     c = calibration
-    round_for_all(c.float_model, c.histograms, c.images, c.gptq_weights)
+    round_for_all(c.float_model, c.histograms, c.images, c.gptq_weights, structures=FORMS)
 
 
 @pytest.mark.parametrize("name", ["x1", "mdsr"])
@@ -77,6 +84,8 @@ def rounded_by_stage(calibration: Calibration) -> None:
         {"ranges": "mse", "percentile": None, "unify_scales": True},
         {"gptq": True},
         {"gptq": True, "fold_long_skip": True},
+        {"gptq": True, "fold_long_skip": True, "fold_head": True, "carriers": Carriers(trunk=2)},
+        {"gptq": True, "fold_long_skip": True, "fold_head": True, "cover_colours": True},
         {"ranges": "minmax", "percentile": None, "fold_long_skip": True},
         {"high_precision_layers": ("tail",)},
     ],

@@ -14,6 +14,7 @@ def calibration_of(model: str, recipe: Recipe, *, device: str = "cpu") -> Calibr
         losses=layout.sensitivity(model),
         gptq_weights=layout.gptq(model),
         statistics=recipe.statistics,
+        cover_colours=recipe.cover_colours,
         device=device,
         executor=executor(),
     )

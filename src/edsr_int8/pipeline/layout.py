@@ -17,7 +17,7 @@ RESERVED_MODELS = (
     *("sample", "scores", "sensitivity", "timings", "training", "training_images"),
 )
 RESERVED_PRECISIONS = ("checkpoint", "export", "images")
-RESERVED_TARGETS = ("finetune", "needs")
+RESERVED_TARGETS = ("finetune", "needs", "structures")
 RESERVED = {"models": RESERVED_MODELS, "precisions": RESERVED_PRECISIONS, "targets": RESERVED_TARGETS}
 
 
@@ -146,6 +146,11 @@ def probe(target: str) -> Path:
 def code(stage: str) -> Path:
     """Every file of the repository that the stage's script may load, with its hash."""
     return BUILD / "probe" / "code" / f"{stage}.json"
+
+
+def structures() -> Path:
+    """In which forms of a network some row of `precisions` takes the weights of the stage gptq."""
+    return BUILD / "probe" / "structures.json"
 
 
 def needs() -> Path:

@@ -9,6 +9,7 @@ from edsr_int8.artifacts import read_json, reading
 from edsr_int8.files import write_text
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.rows import Params
+from edsr_int8.quantization.rewrites.structure import Structure
 
 
 def needed_stages(params: Params) -> dict[str, bool]:
@@ -19,6 +20,11 @@ def needed_stages(params: Params) -> dict[str, bool]:
         "gptq": any(recipe.needs_gptq_weights for recipe in recipes),
         "sensitivity": any(recipe.needs_sensitivity for recipe in recipes),
     }
+
+
+def needed_structures(params: Params) -> list[Structure]:
+    """The forms of a network in which some row takes the weights of the stage `gptq`, each once."""
+    return list(dict.fromkeys(r.structure for r in params.precisions.values() if r.needs_gptq_weights))
 
 
 def skip_unneeded(stage: str, out: Path) -> bool:

@@ -163,11 +163,26 @@ def _check_recipe(recipe: Recipe, given: Mapping[str, Any], where: str) -> None:
         )
     if recipe.high_precision_dtype == "uint16" and recipe.scheme != DEFAULT:
         raise InputError(f"{where}.high_precision_dtype: uint16 is for scheme: {DEFAULT} alone")
-    if recipe.collapse_tail and not recipe.high_precision:
+    _check_structure(recipe, where)
+
+
+def _check_structure(recipe: Recipe, where: str) -> None:
+    if recipe.collapse_tail and not recipe.high_precision and recipe.carriers.tail == 1:
         raise InputError(
-            f"{where}.collapse_tail: is for layers that stay above 8 bits; "
-            "give high_precision_layers or high_precision_budget, too"
+            f"{where}.collapse_tail: its few channels lose much on 8 bits; give carriers: {{tail: 3}}, or "
+            "high_precision_layers or high_precision_budget"
         )
+    if recipe.fold_head and not recipe.fold_long_skip:
+        raise InputError(f"{where}.fold_head: needs fold_long_skip, which gathers the pixels; give it, too")
+    if recipe.carriers.trunk > 1 and not recipe.fold_long_skip:
+        raise InputError(f"{where}.carriers.trunk: is ignored without fold_long_skip; give it, too")
+    if recipe.carriers.tail > 1 and not recipe.collapse_tail:
+        raise InputError(f"{where}.carriers.tail: is ignored without collapse_tail; give it, too")
+    for key in ("fold_head", "carriers", "cover_colours"):
+        if recipe.high_precision and getattr(recipe, key) != getattr(Recipe("int8"), key):
+            raise InputError(
+                f"{where}.{key}: is for strict int8, without high-precision layers; leave it out"
+            )
 
 
 def _check_pixels(count: int, side: int, most: int, where: str) -> None:

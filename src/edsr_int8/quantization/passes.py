@@ -1,6 +1,6 @@
 """From a float graph and a recipe to a quantized network: the passes of a recipe, in their order."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,15 +10,19 @@ from edsr_int8.quantization.algorithms import bias_correction, finetune, gptq, r
 from edsr_int8.quantization.algorithms.gptq_weights import load_weights
 from edsr_int8.quantization.analysis.curves import CurvePoint
 from edsr_int8.quantization.analysis.mixed_precision import high_precision_layers
+from edsr_int8.quantization.calibration.colours import colour_ranges
+from edsr_int8.quantization.calibration.histogram import load_colours
 from edsr_int8.quantization.calibration.observe import HERE, observe_network
 from edsr_int8.quantization.calibration.quantization_parameters import choose_grids, load_histograms
+from edsr_int8.quantization.ir.grid import Range
 from edsr_int8.quantization.ir.layers import Conv, Network
 from edsr_int8.quantization.ir.read_onnx import read_network
 from edsr_int8.quantization.ir.scale_groups import calibrated
 from edsr_int8.quantization.recipe import Recipe, Statistics
-from edsr_int8.quantization.rewrites import channel_transform, collapse_tail, equalize, fold_long_skip
+from edsr_int8.quantization.rewrites import channel_transform, collapse_tail, equalize, structure
 from edsr_int8.quantization.rewrites.centre import centre_image
 from edsr_int8.quantization.rewrites.fold import fold
+from edsr_int8.quantization.rewrites.structure import Carriers
 from edsr_int8.quantization.scheme import POWER_OF_TWO
 from edsr_int8.quantization.simulation.channel_statistics import channel_moments, channel_peaks
 from edsr_int8.quantization.simulation.crops import Crops, cut_crops
@@ -40,6 +44,7 @@ class Calibration:
     losses: Path  # of sensitivity
     gptq_weights: Path  # of gptq
     statistics: Statistics
+    cover_colours: bool = False  # as the recipe
     device: str = "cpu"  # that torch computes on: cpu | cuda
     executor: Executor = HERE  # of forward passes that count activations
 
@@ -50,7 +55,7 @@ class Calibration:
 
     @cached_property
     def crops(self) -> Crops:
-        return cut_crops(self.images, self.statistics).to(self.device)
+        return cut_crops(self.images, self.statistics, all_colours=self.cover_colours).to(self.device)
 
 
 Pass = Callable[[QuantizedNetwork, Recipe, Calibration], QuantizedNetwork]
@@ -62,10 +67,11 @@ def passes(recipe: Recipe) -> list[Pass]:
         (recipe.symmetric, centre),
         (recipe.collapse_tail, collapse),
         (recipe.high_precision, choose_high_precision),
-        (recipe.fold_long_skip, fold_skip),
+        (recipe.fold_long_skip or recipe.fold_head, fold_skip),
         (recipe.channel_transform, transform_channels),
         (recipe.equalize, equalize_channels),
         (True, calibrate),
+        (recipe.carriers != Carriers(), carry),
         (recipe.searches, search_ranges),
         (recipe.bias_correction, correct_biases),
         (recipe.finetune.steps > 0, learn),
@@ -108,9 +114,8 @@ def choose_high_precision(
     return replace(state, high_precision=chosen)
 
 
-def fold_skip(state: QuantizedNetwork, _: Recipe, __: Calibration) -> QuantizedNetwork:
-    folded = fold_long_skip.fold_long_skip(state.network, state.high_precision)
-    return replace(state, network=folded)
+def fold_skip(state: QuantizedNetwork, recipe: Recipe, _: Calibration) -> QuantizedNetwork:
+    return replace(state, network=structure.folded(state.network, recipe.structure, state.high_precision))
 
 
 def transform_channels(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
@@ -147,8 +152,24 @@ def calibrate(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration)
         )
     else:
         histograms = load_histograms(calibration.histograms, network)
-    grids = choose_grids(network, histograms, recipe, weights_are_rounded=recipe.needs_gptq_weights)
+    colours = None
+    if recipe.cover_colours:
+        colours = colours_of(network, recipe, calibration)
+    rounded = recipe.needs_gptq_weights
+    grids = choose_grids(network, histograms, recipe, weights_are_rounded=rounded, colours=colours)
     return state.on_grids(grids)
+
+
+def colours_of(network: Network, recipe: Recipe, calibration: Calibration) -> Mapping[str, Range]:
+    """Of flat colours, off the file of `observe`; what learns looks itself, finetuning at stripes, too."""
+    if not recipe.learns:
+        return load_colours(calibration.histograms)
+    return colour_ranges(network, calibrated(network), stripes=recipe.finetune.steps > 0)
+
+
+def carry(state: QuantizedNetwork, recipe: Recipe, _: Calibration) -> QuantizedNetwork:
+    """After ranges are known: carriers change no tensor's range, and need not be observed."""
+    return replace(state, network=structure.carried(state.network, recipe.carriers))
 
 
 def search_ranges(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
@@ -168,7 +189,7 @@ def learn(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> 
 def round_weights(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
     """By GPTQ. A recipe that does not learn shares the weights that the gptq stage rounded once for all."""
     if recipe.needs_gptq_weights:
-        rounded = load_weights(calibration.gptq_weights, state.network)
+        rounded = load_weights(calibration.gptq_weights, state.network, recipe.structure.label)
     else:
         rounded = gptq.gptq(
             state.network,

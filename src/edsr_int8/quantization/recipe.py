@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval
 
+from edsr_int8.quantization.rewrites.structure import Carriers, Structure
 from edsr_int8.quantization.scheme import DEFAULT, SYMMETRIC, HighPrecision, Scheme
 
 RangeEstimator = Literal["percentile", "minmax", "mse", "entropy", "search"]
@@ -45,9 +46,12 @@ class Recipe:
     overrides: tuple[Override, ...] = ()
     scheme: Scheme = DEFAULT  # of activations
     fold_long_skip: bool = False  # exact: the image led around the trunk
+    fold_head: bool = False  # exact: the first convolution folded into the first block, and no rounding there
     collapse_tail: bool = False  # exact: the last shuffle after the last convolution
     equalize: bool = False  # exact: cross-layer equalization inside residual blocks
     channel_transform: bool = False  # exact: linear tensors in the channel basis that rounds best
+    carriers: Carriers = field(default_factory=Carriers)  # exact: the last tensors carried several times
+    cover_colours: bool = False  # ranges and finetuning hold every colour, not only those of photographs
     unify_scales: bool = False  # the last residual sum and its terms on one scale
     gptq: bool = False
     bias_correction: bool = False
@@ -76,6 +80,11 @@ class Recipe:
     def strict(self) -> bool:
         """Whether every convolution is asked to run in int8."""
         return self.dtype == "int8" and not self.high_precision
+
+    @property
+    def structure(self) -> Structure:
+        """What it folds and carries."""
+        return Structure(self.fold_long_skip, self.fold_head, self.carriers, self.cover_colours)
 
     @property
     def searches(self) -> bool:

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from edsr_int8.quantization.algorithms import finetune as module
 from edsr_int8.quantization.algorithms.finetune import finetune
 from edsr_int8.quantization.ir.scale_groups import calibrated
 from edsr_int8.quantization.recipe import MODEL_CARD, Finetune
 from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip
 from edsr_int8.quantization.simulation.crops import Crops
 from edsr_int8.quantization.simulation.objective import geometric_error, with_float_outputs
-from edsr_int8.quantization.simulation.quantsim import Simulation
+from edsr_int8.quantization.simulation.quantsim import ALL, Simulation
 from edsr_int8.quantization.state import QuantizedNetwork, save
 
 States = Callable[[str], QuantizedNetwork]
@@ -45,3 +46,16 @@ def test_scale_that_is_in_weights_stays_where_they_learn_rounded(
     learned = finetune(around, state.network, recipe, Crops(crops[:8], crops[8:]))
     scale, before = learned.grids["body_end"].scale, around.grids["body_end"].scale
     assert (scale == pytest.approx(before, rel=1e-6)) != gptq
+
+
+@pytest.mark.parametrize(("shift", "expected"), [(0.4, 0.0), (-0.4, 0.0), (2.5, 4.0), (-4.5, 16.0)])
+def test_only_colours_that_shift_visibly_cost_anything(shift: float, expected: float) -> None:
+    """The square of what is beyond the half grey level that is allowed; noise with mean 0 is no shift."""
+    wanted = torch.full((3, 3, 16, 16), 100.0)
+    noise = torch.tensor([20.0, -20.0]).repeat(8)
+
+    def shifted(images: torch.Tensor, **_: object) -> torch.Tensor:
+        return images + noise + torch.tensor([0.0, shift, 0.0]).reshape(1, 3, 1, 1)
+
+    loss = module.colour_loss(shifted, wanted, wanted, ALL, 0.5)  # type: ignore[arg-type]
+    assert float(loss) == pytest.approx(module.COLOUR_WEIGHT * expected, abs=1e-4)

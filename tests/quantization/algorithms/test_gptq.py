@@ -14,12 +14,14 @@ from edsr_int8.quantization.algorithms.gptq_weights import load_weights
 from edsr_int8.quantization.ir.integer_weights import round_conv
 from edsr_int8.quantization.ir.layers import Conv, Network
 from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip
+from edsr_int8.quantization.rewrites.structure import Carriers, Structure
 from edsr_int8.quantization.simulation.objective import with_float_outputs
 from edsr_int8.quantization.simulation.quantsim import Simulation
 from edsr_int8.quantization.state import QuantizedNetwork
 
 Networks = Callable[[str], Network]
 Graphs = Callable[[str], Path]
+FOLDED = Structure(fold_long_skip=True)
 
 
 def nearest(weight: torch.Tensor) -> torch.Tensor:
@@ -125,15 +127,36 @@ def test_rounded_weights_serve_the_network_with_and_without_its_long_skip(
         out = tmp_path / name
         round_for_all(calibration.float_model, calibration.histograms, calibration.images, out)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    for before in (networks("x1"), fold_long_skip(networks("x1"))):
-        after = load_weights(tmp_path / "a.npz", before)
+    labels = {Structure().label: networks("x1"), FOLDED.label: fold_long_skip(networks("x1"))}
+    for label, before in labels.items():
+        after = load_weights(tmp_path / "a.npz", before, label)
         for x, y in zip(before.layers, after.layers, strict=True):
             if isinstance(x, Conv):
                 assert isinstance(y, Conv) and x.weight.shape == y.weight.shape
                 assert (x.weight != y.weight).any()
-    plain = load_weights(tmp_path / "a.npz", networks("x1"))
+    plain = load_weights(tmp_path / "a.npz", networks("x1"), Structure().label)
     for x, y in zip(networks("x1").layers, plain.layers, strict=True):
         assert not (isinstance(x, Conv) and isinstance(y, Conv)) or (x.bias == y.bias).all()
+
+
+def test_what_two_forms_have_in_common_is_rounded_alike(
+    float_graphs: Graphs, tmp_path: Path, portrait: np.ndarray
+) -> None:
+    """Carriers and the head are other layers; those between them are the same ones in every form."""
+    calibration = observed(float_graphs("x1"), tmp_path, portrait)
+    whole = Structure(True, True, Carriers(trunk=2), cover_colours=True)
+    round_for_all(
+        calibration.float_model,
+        calibration.histograms,
+        calibration.images,
+        tmp_path / "w.npz",
+        structures=[FOLDED, whole],
+    )
+    with np.load(tmp_path / "w.npz") as arrays:
+        common = "body.1.conv1.8x8x3x3.weight"
+        assert np.array_equal(arrays[f"{FOLDED.label}/{common}"], arrays[f"{whole.label}/{common}"])
+        assert f"{whole.label}/body_end.16x8x3x3.weight" in arrays
+        assert not any(name.startswith(f"{whole.label}/head.") for name in arrays)
 
 
 def test_no_image_is_refused(float_graphs: Graphs, tmp_path: Path) -> None:

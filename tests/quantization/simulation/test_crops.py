@@ -10,7 +10,7 @@ from edsr_int8.data.images import write_png
 from edsr_int8.errors import InputError
 from edsr_int8.quantization.recipe import Statistics
 from edsr_int8.quantization.simulation import crops as module
-from edsr_int8.quantization.simulation.crops import cut_crops
+from edsr_int8.quantization.simulation.crops import colour_crops, cut_crops
 
 
 @pytest.fixture
@@ -52,3 +52,17 @@ def test_seed_tells_the_crops_and_order_of_the_images_does_not(levels: list[Path
 def test_no_image_is_refused() -> None:
     with pytest.raises(InputError, match="no calibration images"):
         cut_crops([], Statistics(1, 8, 0))
+
+
+def test_all_colours_take_the_place_of_some_crops_and_leave_the_others(levels: list[Path]) -> None:
+    plain, mixed = (cut_crops(levels, Statistics(400, 8, 0), all_colours=on) for on in (False, True))
+    same = (plain.training == mixed.training).flatten(1).all(1)
+    assert 0.75 < same.float().mean() < 0.95
+    colours = [crop for crop in mixed.training[~same] if len(torch.unique(crop.flatten(1), dim=1)[0]) <= 2]
+    assert colours
+
+
+def test_colour_crops_have_one_colour_or_two_corners_of_the_cube() -> None:
+    for crop in colour_crops(40, 16, np.random.default_rng(0)):
+        found = torch.unique(crop.flatten(1), dim=1)
+        assert found.shape[1] == 1 or (found.shape[1] == 2 and set(found.flatten().tolist()) <= {0, 255})

@@ -8,7 +8,7 @@ serves every network.
 
 import math
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,10 @@ from edsr_int8.progress import bar
 from edsr_int8.quantization.analysis.curves import CurvePoint
 from edsr_int8.quantization.ir.layers import Network
 from edsr_int8.quantization.recipe import Recipe
-from edsr_int8.quantization.simulation.crops import Crops, crops_at_once
+from edsr_int8.quantization.simulation.crops import Crops, colour_crops, crops_at_once
 from edsr_int8.quantization.simulation.objective import (
     FLOOR,
+    colour_shifts,
     geometric_error,
     squared_errors,
     with_float_outputs,
@@ -32,6 +33,12 @@ from edsr_int8.quantization.state import QuantizedNetwork
 CHECKS = 20  # times that the held-out crops are scored
 WARMUP = 0.05  # of all steps
 MOMENTS = (0.9, 0.99)  # Adam's
+
+# Colours, where the recipe covers them: crops that are drawn from, of how many pixels a side, and checked on.
+COLOUR_CROPS, COLOUR_SIDE, COLOUR_CHECKS = 768, 16, 160
+COLOURS_A_STEP = 12  # half as many pixels as the 8 crops beside them
+COLOUR_WEIGHT = 0.1  # of a grey level squared beside the logarithm of a crop's error
+LEARNED, CHECKED = 0.5, 1.0  # grey levels that a colour may shift at no cost: 2 are visible
 
 # Learning rates, at the top of the schedule.
 WEIGHT = 0.015  # quantization steps of the layer's weights
@@ -56,17 +63,56 @@ def finetune(
         for name in state.grids:
             if simulation.groups[name].in_weights:
                 simulation.freeze(name)
-    curve = _learn(simulation, float_network, recipe, crops)
+    colours = _colours(float_network, recipe, crops) if recipe.cover_colours else None
+    curve = _learn(simulation, float_network, recipe, crops, colours)
     return replace(simulation.result(), curve=tuple(curve))
 
 
-def _learn(simulation: Simulation, float_network: Network, recipe: Recipe, crops: Crops) -> list[CurvePoint]:
+@dataclass(frozen=True)
+class Colours:
+    """Crops of flat colours and of stripes to learn from and to check on, with what fp32 makes of them."""
+
+    training: tuple[Tensor, Tensor]
+    held_out: tuple[Tensor, Tensor]
+
+
+def _colours(float_network: Network, recipe: Recipe, crops: Crops) -> Colours:
+    random = np.random.default_rng(recipe.statistics.seed)
+    both = (colour_crops(count, COLOUR_SIDE, random) for count in (COLOUR_CROPS, COLOUR_CHECKS))
+    device = crops.training.device
+    training, held_out = (with_float_outputs(float_network, part.to(device)) for part in both)
+    return Colours(training, held_out)
+
+
+def colour_loss(
+    simulation: Simulation, images: Tensor, wanted: Tensor, rounding: Rounding, allowed: float
+) -> Tensor:
+    """The mean square of the colour shifts beyond those `allowed`, in grey levels, weighted.
+
+    Not its logarithm, as the error of crops: a shift that nobody sees costs nothing, a large one much.
+    """
+    shifts = colour_shifts(simulation, images, wanted, rounding)
+    return COLOUR_WEIGHT * (shifts - allowed).clamp(min=0).square().mean()
+
+
+def _learn(
+    simulation: Simulation, float_network: Network, recipe: Recipe, crops: Crops, colours: Colours | None
+) -> list[CurvePoint]:
     """Improve `simulation` in place and return the curve."""
     steps, rounding = recipe.finetune.steps, TENSORS if recipe.gptq else ALL
     training, held_out = (
         with_float_outputs(float_network, part) for part in (crops.training, crops.held_out)
     )
-    curve = [CurvePoint(0, None, geometric_error(simulation, *held_out, rounding))]
+
+    def check() -> float:
+        """The error on held-out crops, and more where colours shift visibly."""
+        error = geometric_error(simulation, *held_out, rounding)
+        if colours is None:
+            return error
+        with torch.no_grad():
+            return error * math.exp(float(colour_loss(simulation, *colours.held_out, rounding, CHECKED)))
+
+    curve = [CurvePoint(0, None, check())]
     best = _parameters(simulation)
     adam = torch.optim.Adam(_groups(simulation), betas=MOMENTS, fused=crops.training.is_cuda)
     rates = [group["lr"] for group in adam.param_groups]
@@ -79,10 +125,14 @@ def _learn(simulation: Simulation, float_network: Network, recipe: Recipe, crops
         images, wanted = (part[chosen.to(part.device)] for part in training)
         adam.zero_grad(set_to_none=True)
         loss = backward(simulation, images, wanted, rounding, at_once=crops_at_once(images, len(images)))
+        if colours is not None:
+            some = torch.from_numpy(random.integers(0, COLOUR_CROPS, COLOURS_A_STEP))
+            pictures, theirs = (part[some.to(part.device)] for part in colours.training)
+            colour_loss(simulation, pictures, theirs, rounding, LEARNED).backward()
         adam.step()
         losses.append(float(loss.exp()))
         if step % every == 0 or step == steps:
-            point = CurvePoint(step, float(np.mean(losses)), geometric_error(simulation, *held_out, rounding))
+            point = CurvePoint(step, float(np.mean(losses)), check())
             if point.held_out_mse <= min(p.held_out_mse for p in curve):
                 best = _parameters(simulation)
             curve, losses = [*curve, point], []

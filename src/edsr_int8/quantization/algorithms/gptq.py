@@ -17,13 +17,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from edsr_int8.quantization.algorithms.gptq_weights import save_weights
+from edsr_int8.quantization.calibration.histogram import load_colours
 from edsr_int8.quantization.calibration.quantization_parameters import choose_grids, load_histograms
 from edsr_int8.quantization.ir.integer_weights import LARGEST
 from edsr_int8.quantization.ir.layers import IMAGE, Conv, Network
 from edsr_int8.quantization.ir.read_onnx import read_network
 from edsr_int8.quantization.recipe import MODEL_CARD, Statistics
 from edsr_int8.quantization.rewrites.fold import fold
-from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip, on_grids
+from edsr_int8.quantization.rewrites.fold_long_skip import on_grids
+from edsr_int8.quantization.rewrites.structure import Structure, carried, folded
 from edsr_int8.quantization.simulation.crops import cut_crops
 from edsr_int8.quantization.simulation.device import made_on
 from edsr_int8.quantization.simulation.quantsim import NOTHING, Simulation
@@ -34,24 +36,44 @@ CROPS = 64  # at 32x32 pixels, 100 windows for each weight of a 3x3 kernel over 
 
 
 def round_for_all(
-    float_model: Path, histograms: Path, images: Sequence[Path], out: Path, *, device: str = "cpu"
+    float_model: Path,
+    histograms: Path,
+    images: Sequence[Path],
+    out: Path,
+    *,
+    structures: Sequence[Structure] = (Structure(), Structure(fold_long_skip=True)),
+    device: str = "cpu",
 ) -> None:
     """Write rounded weights of the folded network that serve every recipe without learning of its own.
 
-    Of the network as it is and with its long skip folded, where it has one: these two differ in one
-    convolution. `gptq_weights.load_weights` reads them, and the `device` that they were made on. InputError
-    where there are no images.
+    In each of the forms `structures`; what they have in common is rounded once. `gptq_weights.load_weights`
+    reads them, and the `device` that they were made on. InputError where there are no images.
     """
     crops = cut_crops(images, Statistics(CROPS, patch=32, seed=0)).to(device).training
     network = fold(read_network(float_model))
-    rounded = made_on(device, gptq(network, crops))
-    folded = fold_long_skip(network)
-    if folded is network:
-        save_weights(out, rounded)
-        return
-    grids = choose_grids(folded, load_histograms(histograms, folded), MODEL_CARD)
-    common = [x.name for x in folded.layers if any(x is y for y in network.layers)]
-    save_weights(out, rounded, gptq(on_grids(folded, grids), crops, common))
+    rounded: dict[Conv, Conv] = {}
+    forms = {}
+    for structure in structures:
+        form = in_form(network, histograms, structure)
+        keep = [x.name for x in form.layers if x in rounded]
+        found = gptq(form, crops, keep)
+        for old, new in zip(form.layers, found.layers, strict=True):
+            if isinstance(old, Conv) and isinstance(new, Conv):
+                rounded.setdefault(old, new)
+        layers = tuple(rounded[x] if isinstance(x, Conv) else x for x in form.layers)
+        forms[structure.label] = made_on(device, replace(found, layers=layers))
+    save_weights(out, forms)
+
+
+def in_form(network: Network, histograms: Path, structure: Structure) -> Network:
+    """`network`, which is folded, as `structure` has it, with weights in steps of the card's own grids."""
+    form = folded(network, structure)
+    if form is network:
+        return network
+    recipe = replace(MODEL_CARD, cover_colours=structure.cover_colours)
+    colours = load_colours(histograms) if structure.cover_colours else None
+    grids = choose_grids(form, load_histograms(histograms, form), recipe, colours=colours)
+    return carried(on_grids(form, grids), structure.carriers)
 
 
 @torch.no_grad()

@@ -68,8 +68,16 @@ def percentile(histogram: Histogram, percent: float) -> float:
     return float(found[0] + (found[1] - found[0]) * (position - ranks[0]))
 
 
-def save(path: Path, histograms: Mapping[str, Histogram], *, weights_sha256: str) -> None:
-    """Write the histograms of a network's tensors; equal histograms give equal bytes.
+def save(
+    path: Path,
+    histograms: Mapping[str, Histogram],
+    *,
+    weights_sha256: str,
+    colours: Mapping[str, tuple[float, float]] | None = None,
+) -> None:
+    """Write the histograms of a network's tensors, and their ranges over all `colours`, where measured.
+
+    Equal values give equal bytes.
 
     The file holds, tensor after tensor, the codes and counts of the `bins` bins that are not empty.
     """
@@ -85,6 +93,7 @@ def save(path: Path, histograms: Mapping[str, Histogram], *, weights_sha256: str
             counts=np.concatenate([h.counts[c] for h, c in zip(found, codes, strict=True)]),
             ends=np.array([(h.low, h.high) for h in found]),
             weights_sha256=np.array(weights_sha256),
+            colours=np.array([colours[name] for name in names] if colours else np.zeros((0, 2))),
         )
 
 
@@ -107,6 +116,19 @@ def load(path: Path, *, weights_sha256: str | None = None) -> dict[str, Histogra
             f"{path}: is of weights {origin[:8]}, not {weights_sha256 or '':.8}; run observe again"
         )
     return found
+
+
+def load_colours(path: Path) -> dict[str, tuple[float, float]]:
+    """The ranges over all colours that `save` wrote. InputError: damaged, or not measured."""
+    arrays = read_npz(path, "observe")
+    with reading(path, "observe"):
+        ends = arrays["colours"]
+        if len(ends) != len(arrays["tensors"]):
+            raise ValueError("ranges over all colours were not measured")
+        return {
+            str(name): (float(low), float(high))
+            for name, (low, high) in zip(arrays["tensors"], ends, strict=True)
+        }
 
 
 def _unpickle(codes: np.ndarray, counts: np.ndarray, low: float, high: float) -> Histogram:

@@ -16,6 +16,7 @@ from edsr_int8.cluster.in_process import InProcess
 from edsr_int8.cluster.work import Contents, Executor, Item
 from edsr_int8.data.images import Image, image_shape, read_rgb
 from edsr_int8.errors import InputError
+from edsr_int8.quantization.calibration.colours import colour_ranges
 from edsr_int8.quantization.calibration.counting import count
 from edsr_int8.quantization.calibration.histogram import Histogram, save
 from edsr_int8.quantization.calibration.subgraphs import Forward
@@ -66,6 +67,8 @@ class Observing:
 def observe(float_model: Path, images: Sequence[Path], out: Path, *, executor: Executor = HERE) -> None:
     """Write histograms of the tensors of `float_model`, folded, over `images` (8-bit RGB, any shapes).
 
+    And the range of each of them over all colours, by the fields of the colour chart.
+
     Memory is that of one forward pass and a constant, for any number of images. The file is the same, byte
     for byte, for any order of the images, any number of threads and any executor.
     InputError where there are no images, or where one drives a tensor to NaN or infinity.
@@ -73,8 +76,9 @@ def observe(float_model: Path, images: Sequence[Path], out: Path, *, executor: E
     if not images:
         raise InputError(f"{out}: there are no calibration images; name a set that has some")
     network = fold(read_network(float_model))
-    found = observe_network(network, calibrated(network), images, executor=executor)
-    save(out, found, weights_sha256=network.weights_sha256)
+    names = calibrated(network)
+    found = observe_network(network, names, images, executor=executor)
+    save(out, found, weights_sha256=network.weights_sha256, colours=colour_ranges(network, names))
 
 
 def observe_network(

@@ -5,13 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from edsr_int8.errors import InputError
+from edsr_int8.quantization.calibration.colours import covering
 from edsr_int8.quantization.calibration.histogram import Histogram, load
 from edsr_int8.quantization.calibration.range_estimators import estimate_ranges, squared_error
-from edsr_int8.quantization.ir.grid import Grid, grid
+from edsr_int8.quantization.ir.grid import Grid, Range, grid
 from edsr_int8.quantization.ir.layers import Network
 from edsr_int8.quantization.ir.scale_groups import ScaleGroup, calibrated, scale_groups
 from edsr_int8.quantization.recipe import MODEL_CARD, Recipe
 from edsr_int8.quantization.scheme import POWER_OF_TWO
+
+# How far towards the range of colours a range is widened, 0..1. What is learned begins with all of it and
+# narrows what the picture does not need; otherwise the rounding of photographs would pay for it.
+LEARNED, UNLEARNED = 1.0, 0.5
 
 
 def load_histograms(path: Path, network: Network) -> dict[str, Histogram]:
@@ -28,24 +33,34 @@ def choose_grids(
     recipe: Recipe,
     *,
     weights_are_rounded: bool = False,
+    colours: Mapping[str, Range] | None = None,
 ) -> dict[str, Grid]:
     """The grid of each tensor of `histograms`, by the recipe's range estimators.
+
+    `colours`, of calibration/colours.py: the ranges are widened towards these.
 
     `weights_are_rounded`: a tensor whose scale is in the weights always uses percentile 99.999, as when the
     weights were rounded, whatever the recipe says. So a sweep over ranges reuses the rounded weights.
     """
     groups = scale_groups(network, unify=recipe.unify_scales)
-    chosen = _grids(groups, histograms, recipe)
+    part = LEARNED if recipe.finetune.steps else UNLEARNED
+    chosen = _grids(groups, histograms, recipe, colours, part)
     if weights_are_rounded:
         fixed = {name: histograms[name] for name in chosen if groups[name].in_weights}
-        chosen |= _grids(groups, fixed, MODEL_CARD)
+        chosen |= _grids(groups, fixed, MODEL_CARD, colours, part)
     return {name: chosen[groups[name].owner] for name in chosen}
 
 
 def _grids(
-    groups: Mapping[str, ScaleGroup], histograms: Mapping[str, Histogram], recipe: Recipe
+    groups: Mapping[str, ScaleGroup],
+    histograms: Mapping[str, Histogram],
+    recipe: Recipe,
+    colours: Mapping[str, Range] | None,
+    part: float,
 ) -> dict[str, Grid]:
-    ranges = estimate_ranges(histograms, recipe)
+    ranges: Mapping[str, Range] = estimate_ranges(histograms, recipe)
+    if colours is not None:
+        ranges = covering(ranges, colours, part)
     found = {
         name: grid(low, max(high, -low * groups[name].room), recipe.scheme)
         for name, (low, high) in ranges.items()

@@ -34,6 +34,14 @@ class Conv(Layer):
     # The value to expect of each input channel, where it is known: the bias then compensates what rounding
     # the weights does to that value.
     expected: np.ndarray | None = None
+    # So many groups of output channels carry the same values, on offset grids: rewrites/carry.py.
+    carriers: int = 1
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """By how many steps of the output's grid each channel is raised ahead of rounding; 0 on average."""
+        places = (np.arange(self.carriers) - (self.carriers - 1) / 2) / self.carriers
+        return np.repeat(places, len(self.bias) // self.carriers)
 
     @property
     def linear(self) -> bool:

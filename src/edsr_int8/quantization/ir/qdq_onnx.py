@@ -9,6 +9,7 @@ and quantized again at either end, which moves its codes by 128 and changes no v
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import numpy as np
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
@@ -150,7 +151,8 @@ class _Graph:
             _require_within(layer, self.grids[layer.name])
         name, source = layer.name, layer.inputs[0]
         grid = wide_grid(self.grids[source]) if name in self.wide else self.grids[source]
-        rounded = round_conv(layer, grid.scale, power_of_two=self.power_of_two)
+        raised = replace(layer, bias=layer.bias + layer.offsets * self.grids[name].scale)
+        rounded = round_conv(raised, grid.scale, power_of_two=self.power_of_two)
         bias_scales = rounded.scales * np.float32(grid.scale)
         weight = self._constant(f"{name}.weight", rounded.weight, rounded.scales)
         bias = self._constant(f"{name}.bias", rounded.bias, bias_scales)

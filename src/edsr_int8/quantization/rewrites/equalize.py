@@ -19,7 +19,9 @@ def equalize(network: Network, peaks: dict[str, np.ndarray], *, limit: float = 4
     saw would be clipped on other images. The output stays the same.
     """
     for layer in network.layers:
-        if isinstance(layer, Conv) and (layer.low, layer.high) == (0, np.inf):
+        readers = [x for x in network.layers if layer.name in x.inputs]
+        alone = all(isinstance(x, Conv) for x in readers)
+        if alone and isinstance(layer, Conv) and (layer.low, layer.high) == (0, np.inf):
             peak = peaks[layer.name]
             factors = np.clip(peak.max() / np.maximum(peak, np.finfo(np.float32).tiny), 1, limit)
             network = _scaled(network, layer.name, factors)

@@ -77,32 +77,51 @@ def fold_long_skip(network: Network, high_precision: Collection[str] = ()) -> Ne
     skip = long_skip(network)
     if skip is None or {skip.head.name, skip.sum.name, skip.consumer.name} <= set(high_precision):
         return network
-    head = skip.head.weight.astype(np.float64)
-    if skip.head.inputs[0] == IMAGE:  # no mean: only the bias needs the plane
-        head = np.concatenate([head, np.zeros_like(head[:, :1])], axis=1)
-    plane = head.shape[1] - 1
-    kernel = (head.shape[2], head.shape[3])
-    middle = (plane, kernel[0] // 2, kernel[1] // 2)
-    used = np.abs(head).max(axis=0) > 0
-    used[middle] = True
-    taps = tuple((int(c), int(y), int(x)) for c, y, x in np.argwhere(used))
-    columns = head[:, used]  # features x taps
-    # The plane is WHITE inside the image only, so its tap adds the bias there and nowhere else.
-    white = WHITE - network.centre
-    columns[:, taps.index(middle)] += skip.head.bias.astype(np.float64) / white
-    weight = skip.consumer.weight.astype(np.float64)
-    more = np.einsum("ofij,ft->otij", weight, columns)
+    taps = _gathered(skip.head, network.centre)
+    more = of_features(skip.consumer, skip.head, taps)
+    weight = np.concatenate([skip.consumer.weight.astype(np.float64), more.weight], axis=1)
     expected = None
-    if skip.head.expected is not None:
-        expected = np.concatenate([np.zeros(weight.shape[1]), [skip.head.expected[tap[0]] for tap in taps]])
-    image = image_grid(network.centre)
-    gathered = Taps(
-        TAPS, (PLANE,), taps, plane + 1, kernel, image.scale, image.zero_point, centre=network.centre
+    if more.expected is not None:
+        expected = np.concatenate([np.zeros(skip.consumer.weight.shape[1]), more.expected])
+    consumer = replace(skip.consumer, inputs=(CONCAT,), weight=weight, expected=expected)
+    return replace(network, layers=tuple(_rewired(network, skip, taps, consumer)))
+
+
+def _gathered(head: Conv, centre: int) -> Taps:
+    """The pixels around each pixel that `head` has weights for, and the plane's own, on the image's grid."""
+    used = np.abs(_with_plane(head)).max(axis=0) > 0
+    channels, *kernel = used.shape
+    used[channels - 1, kernel[0] // 2, kernel[1] // 2] = True
+    taps = tuple((int(c), int(y), int(x)) for c, y, x in np.argwhere(used))
+    image = image_grid(centre)
+    return Taps(
+        TAPS,
+        (PLANE,),
+        taps,
+        channels,
+        (kernel[0], kernel[1]),
+        image.scale,
+        image.zero_point,
+        centre=centre,
     )
-    consumer = replace(
-        skip.consumer, inputs=(CONCAT,), weight=np.concatenate([weight, more], axis=1), expected=expected
-    )
-    return replace(network, layers=tuple(_rewired(network, skip, gathered, consumer)))
+
+
+def _with_plane(head: Conv) -> np.ndarray:
+    """Its weights, OIHW; where there is no mean the plane's are zero, and only its bias needs the plane."""
+    weight = head.weight.astype(np.float64)
+    return np.pad(weight, ((0, 0), (0, int(head.inputs[0] == IMAGE)), (0, 0), (0, 0)))
+
+
+def of_features(consumer: Conv, head: Conv, taps: Taps) -> Conv:
+    """`consumer` of the features head(image) as a convolution of the `taps`, on the image's grid."""
+    columns = np.stack([_with_plane(head)[:, *tap] for tap in taps.taps], axis=1)  # features x taps
+    # The plane is WHITE inside the image only, so its tap adds the bias there and nowhere else.
+    columns[:, taps.white] += head.bias.astype(np.float64) / (WHITE - taps.centre)
+    weight = np.einsum("ofij,ft->otij", consumer.weight.astype(np.float64), columns)
+    expected = None
+    if head.expected is not None:
+        expected = np.array([head.expected[channel] for channel, _, _ in taps.taps])
+    return replace(consumer, inputs=(taps.name,), weight=weight, expected=expected)
 
 
 def _rewired(network: Network, skip: LongSkip, taps: Taps, consumer: Conv) -> Iterator[Layer]:
@@ -119,30 +138,45 @@ def _rewired(network: Network, skip: LongSkip, taps: Taps, consumer: Conv) -> It
 
 
 def on_grids(network: Network, grids: Mapping[str, Grid]) -> Network:
-    """`network` with its taps, where it has some, on the grid of the tensor that they are concatenated with.
+    """`network` with all taps on the grids of the tensors that they are concatenated with.
 
-    Exact: value' = scale' * (code - zero point') is linear in value, so the weights of the consumer absorb
-    the difference; the constant goes through the plane's own tap. ValueError where that grid has no values
+    Exact: value' = scale' * (code - zero point') is linear in value, so the weights of the consumers absorb
+    the difference; the constant goes through the plane's own tap. ValueError where such a grid has no values
     above zero, KeyError where there is none.
     """
-    taps = next((x for x in network.layers if isinstance(x, Taps)), None)
-    if taps is None:
-        return network
-    owner = scale_groups(network)[taps.name].owner
+    groups = scale_groups(network)
+    moved = {x.name: _moved(x, groups[x.name].owner, grids) for x in network.layers if isinstance(x, Taps)}
+    concats = {x.name: x.inputs for x in network.layers if isinstance(x, Concat)}
+
+    def changed(layer: Layer) -> Layer:
+        if isinstance(layer, Taps):
+            return moved[layer.name][1]
+        if isinstance(layer, Conv):
+            source = concats.get(layer.inputs[0], layer.inputs)[-1]
+            return _reread(layer, *moved[source]) if source in moved else layer
+        return layer
+
+    return replace(network, layers=tuple(map(changed, network.layers))) if moved else network
+
+
+def _moved(taps: Taps, owner: str, grids: Mapping[str, Grid]) -> tuple[Taps, Taps]:
     new = grids[owner]
     if new.zero_point >= WHITE:
         raise ValueError(f"{owner}: a grid without values above zero has no code for the plane")
-    moved = replace(taps, scale=new.scale, zero_point=new.zero_point)
-    consumer = next(x for x in network.layers if isinstance(x, Conv) and x.inputs == (CONCAT,))
-    weight = consumer.weight.copy()
-    first = weight.shape[1] - len(taps.taps)
-    of_taps = weight[:, first:]
-    constant = taps.scale * (moved.zero_point - taps.zero_point) * of_taps.sum(axis=1)
-    weight[:, first:] = of_taps * (taps.scale / moved.scale)
-    weight[:, first + taps.white] += constant / (moved.scale * (WHITE - moved.zero_point))
+    return taps, replace(taps, scale=new.scale, zero_point=new.zero_point)
+
+
+def _reread(consumer: Conv, old: Taps, new: Taps) -> Conv:
+    """`consumer`, whose last channels are taps, with weights for their `new` grid in place of the `old`."""
+    weight = consumer.weight.astype(np.float64)
+    first = weight.shape[1] - len(old.taps)
+    of_taps = weight[:, first:].copy()
+    weight[:, first:] = of_taps * (old.scale / new.scale)
+    if (shift := new.zero_point - old.zero_point) != 0:
+        constant = old.scale * shift * of_taps.sum(axis=1)
+        weight[:, first + old.white] += constant / (new.scale * (WHITE - new.zero_point))
     expected = consumer.expected
     if expected is not None:
-        values = moved.scale * (expected[first:] / taps.scale + taps.zero_point - moved.zero_point)
+        values = new.scale * (expected[first:] / old.scale + old.zero_point - new.zero_point)
         expected = np.concatenate([expected[:first], values])
-    changed = {taps.name: moved, consumer.name: replace(consumer, weight=weight, expected=expected)}
-    return replace(network, layers=tuple(changed.get(x.name, x) for x in network.layers))
+    return replace(consumer, weight=weight, expected=expected)

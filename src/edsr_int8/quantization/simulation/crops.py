@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,10 @@ from edsr_int8.quantization.recipe import Statistics
 HELD_OUT = 8  # one image in so many only checks what the others taught
 PIXELS = 2**13  # 8 crops of 32x32: for their gradients, a 43-million-parameter EDSR takes 12 GB
 STRETCHED = 0.1  # share of crops whose colours are stretched
+COLOURS, CONTRAST = 0.08, 0.1  # shares of crops: flat colours and stripes; full contrast
+FLAT = 0.3  # of colour crops; the others are striped
+STRIPES = (2, 4, 8)  # pixels
+CORNERS = np.array(list(product((0, 255), repeat=3)), np.uint8)  # of the RGB cube
 
 
 @dataclass(frozen=True)
@@ -29,12 +34,15 @@ class Crops:
         return Crops(self.training.to(device), self.held_out.to(device))
 
 
-def cut_crops(images: Sequence[Path], wanted: Statistics) -> Crops:
+def cut_crops(images: Sequence[Path], wanted: Statistics, *, all_colours: bool = False) -> Crops:
     """Crops to learn from, and an eighth as many to check on, of other images where there are two or more.
 
     Rotated and mirrored at random; one in ten has its colours stretched, as int8 fails first on saturated
     colours, which calibration images rarely have. Height and width are the patch's, or those of the
     smallest image. The same seed gives the same crops. InputError where there is no image.
+
+    `all_colours`: some give way to flat colours and stripes, and some are stretched to full contrast, which
+    photographs that are reduced for calibration seldom have.
     """
     if not images:
         raise InputError("there are no calibration images to learn from; name a set that has some")
@@ -44,7 +52,8 @@ def cut_crops(images: Sequence[Path], wanted: Statistics) -> Crops:
     rest = [path for i, path in enumerate(paths) if i % HELD_OUT] or paths
     random = np.random.default_rng(wanted.seed)
     checks = max(1, wanted.crops // HELD_OUT)
-    return Crops(_cut(rest, wanted.crops, length, random), _cut(held, checks, length, random))
+    crops = (_cut(rest, wanted.crops, length, random), _cut(held, checks, length, random))
+    return Crops(*(_with_colours(each, random) if all_colours else each for each in crops))
 
 
 def crops_at_once(crops: Tensor, most: int) -> int:
@@ -76,3 +85,40 @@ def _stretched(crop: Image, random: np.random.Generator) -> Image:
     middle = random.uniform(0, 255, 3)
     stretched = (crop.astype(np.float32) - crop.mean(axis=(0, 1))) * gain + middle
     return np.clip(np.rint(stretched), 0, 255).astype(np.uint8)
+
+
+def colour_crops(count: int, length: int, random: np.random.Generator) -> Tensor:
+    """Flat colours of the RGB cube and stripes of two of its corners, at random: uint8 NCHW."""
+    crops = np.stack([_colours(length, random) for _ in range(count)])
+    return torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))
+
+
+def _colours(length: int, random: np.random.Generator) -> Image:
+    if random.random() < FLAT:
+        corner = random.random() < 0.5
+        colour = CORNERS[random.integers(8)] if corner else random.integers(0, 256, 3).astype(np.uint8)
+        return np.tile(colour, (length, length, 1))
+    first, second = CORNERS[random.choice(8, 2, replace=False)]
+    stripe = int(random.choice(STRIPES))
+    places = np.arange(length) + int(random.integers(2 * stripe))
+    line = np.where((places // stripe % 2 == 1)[:, None], second, first)
+    lying = np.tile(line[:, None], (1, length, 1))
+    return lying if random.random() < 0.5 else lying.transpose(1, 0, 2)
+
+
+def _with_colours(crops: Tensor, random: np.random.Generator) -> Tensor:
+    """`crops` with some of them replaced and some at full contrast, in their places."""
+    kinds, length = random.random(len(crops)), crops.shape[2]
+    mixed = crops.clone()
+    for place in np.flatnonzero(kinds < COLOURS):
+        mixed[place] = colour_crops(1, length, random)[0]
+    for place in np.flatnonzero((kinds >= COLOURS) & (kinds < COLOURS + CONTRAST)):
+        mixed[place] = _full_contrast(crops[place])
+    return mixed
+
+
+def _full_contrast(crop: Tensor) -> Tensor:
+    """All but the darkest and the lightest 3 % of its values spread over 0..255, the channels alike."""
+    low, high = np.percentile(crop.numpy(), (3, 97))
+    spread = (crop.float() - low) * (255 / max(high - low, 8.0))
+    return spread.round().clamp(0, 255).to(torch.uint8)

@@ -71,6 +71,7 @@ class Simulation(nn.Module):
         self.clipped = output_tensors(network)
         self.gathers = _constants({x.name: x.as_conv().weight for x in network.layers if isinstance(x, Taps)})
         self.expected = _constants({n: x.expected for n, x in self.convs.items() if x.expected is not None})
+        self.offsets = _constants({n: x.offsets for n, x in self.convs.items() if x.carriers > 1})
         self.image_scale = nn.Parameter(torch.ones(1), requires_grad=False)
         self.weights = _parameters({n: x.weight for n, x in self.convs.items()})
         self.biases = _parameters({n: x.bias for n, x in self.convs.items()})
@@ -133,6 +134,8 @@ class Simulation(nn.Module):
                     scale = self._scale(layer.inputs[0])
                     scale = scale / WIDER if layer.name in self.state.wide else scale
                     weight, bias = _rounded(weight, bias, expected, scale, power_of_two=self.power_of_two)
+                if layer.carriers > 1 and (rounding.tensors is None or layer.name in rounding.tensors):
+                    bias = bias + self.offsets[key(layer.name)] * self._scale(layer.name)
                 value = functional.conv2d(source, weight, bias, padding=[n // 2 for n in weight.shape[2:]])
                 return self.clip(layer.name, value)
             case Add():
@@ -205,8 +208,10 @@ class Simulation(nn.Module):
             inverse = inverses[self.basis_of[transformed]]
             own, rest = weight.tensor_split([len(inverse)], dim=1)
             weight = torch.cat([torch.einsum("oihw,ij->ojhw", own, inverse), rest], 1)
-        elif key(source) in self.log_gains:
-            weight = weight * torch.exp(-self.log_gains[key(source)]).reshape(1, -1, 1, 1)
+        elif key(transformed) in self.log_gains:
+            inverse_gains = torch.exp(-self.log_gains[key(transformed)]).reshape(1, -1, 1, 1)
+            own, rest = weight.tensor_split([inverse_gains.shape[1]], dim=1)
+            weight = torch.cat([own * inverse_gains, rest], 1)
         if conv.name in self.basis_of:
             weight, bias = self._in_basis(conv.name, weight, bias)
         elif key(conv.name) in self.log_gains:

@@ -1,0 +1,47 @@
+"""How far colours drive each tensor: the chart's flat fields and stripes, each by itself.
+
+Photographs hold few saturated colours, so ranges of photographs clip them. But what a network may be given is
+known, the RGB cube: the chart says how far it drives a tensor, whatever the network was calibrated on.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from edsr_int8.data.colour_chart import flat_fields, striped_fields
+from edsr_int8.quantization.calibration.subgraphs import Forward
+from edsr_int8.quantization.ir.grid import Range
+from edsr_int8.quantization.ir.layers import Network
+
+STRIPES = (2, 4, 8)  # pixels: fine ones drive a tensor further than wide ones, and a single edge furthest
+LEVELS = 3  # of a channel: the corners of the cube and what lies between
+
+
+def colour_ranges(network: Network, names: Sequence[str], *, stripes: bool = False) -> dict[str, Range]:
+    """The least and the largest value of each of the tensors `names` on any field; zero is among them.
+
+    On flat fields, and with `stripes` on those as well.
+    """
+    forward = Forward(network.layers, names, threads=1)
+    fields = np.concatenate([flat_fields(LEVELS), *map(striped_fields, STRIPES if stripes else ())])
+    found = dict.fromkeys(names, (0.0, 0.0))
+    for field in fields.transpose(0, 3, 1, 2).astype(np.float32):
+        for values in forward(field[None] - network.centre):
+            for name, value in values.items():
+                low, high = found[name]
+                found[name] = (min(low, float(value.min())), max(high, float(value.max())))
+    return found
+
+
+def covering(kept: Mapping[str, Range], colours: Mapping[str, Range], part: float) -> dict[str, Range]:
+    """The ranges `kept`, widened by a `part` (0..1) of the way to those of the `colours`, by ratio."""
+    return {
+        name: (-_towards(-low, -colours[name][0], part), _towards(high, colours[name][1], part))
+        for name, (low, high) in kept.items()
+    }
+
+
+def _towards(near: float, far: float, part: float) -> float:
+    if far <= near:
+        return near
+    return float(near ** (1 - part) * far**part) if near > 0 else part * far

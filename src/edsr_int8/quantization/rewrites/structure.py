@@ -1,0 +1,68 @@
+"""The exact rewrites that lead the image around the trunk and carry what comes out of it: one form a row."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Interval
+
+from edsr_int8.quantization.ir.layers import Concat, Conv, Network, PixelShuffle, Taps
+from edsr_int8.quantization.rewrites.carry import carry
+from edsr_int8.quantization.rewrites.fold_head import fold_head
+from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip
+
+Times = Annotated[int, Interval(ge=1, le=8)]
+
+
+@dataclass(frozen=True)
+class Carriers:
+    """How many times the channels of the last tensors are carried, on grids apart by parts of a step."""
+
+    trunk: Times = 1  # of the trunk's output, where the long skip is folded
+    tail: Times = 1  # of the tensor that a collapsed tail leaves
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What a recipe folds and carries, apart from its ranges; equal structures share rounded weights."""
+
+    fold_long_skip: bool = False
+    fold_head: bool = False
+    carriers: Carriers = Carriers()
+    cover_colours: bool = False  # it widens the grid that weights are written in
+
+    @property
+    def label(self) -> str:
+        """Of its weights in a file."""
+        told = (self.fold_long_skip, self.fold_head, self.carriers.trunk, self.cover_colours)
+        return "-".join(str(int(each)) for each in told)
+
+
+def folded(network: Network, structure: Structure, high_precision: Collection[str] = ()) -> Network:
+    """`network` with its long skip and its head folded, as far as `structure` asks and it has them."""
+    if structure.fold_long_skip:
+        network = fold_long_skip(network, high_precision)
+    return fold_head(network) if structure.fold_head else network
+
+
+def carried(network: Network, carriers: Carriers) -> Network:
+    """`network`, folded, with its last tensors carried, where it has such."""
+    taps = {x.name for x in network.layers if isinstance(x, Taps)}
+    joins = [x for x in network.layers if isinstance(x, Concat) and taps & set(x.inputs)]
+    linear = {x.name for x in network.layers if isinstance(x, Conv) and x.linear}
+    trunk = [x.inputs[0] for x in joins if x.inputs[0] in linear]
+    tail = _collapsed(network)
+    for name, times in [*((n, carriers.trunk) for n in trunk), *((n, carriers.tail) for n in tail)]:
+        if times > 1:
+            network = carry(network, name, times)
+    return network
+
+
+def _collapsed(network: Network) -> list[str]:
+    """The tensor before the last convolution where the last shuffle comes after that."""
+    *_, last, shuffle = network.layers
+    producers = {x.name: x for x in network.layers}
+    if not (isinstance(shuffle, PixelShuffle) and isinstance(last, Conv)):
+        return []
+    wide = producers.get(last.inputs[0])
+    return [wide.name] if isinstance(wide, Conv) and wide.linear else []
