@@ -1,9 +1,9 @@
 """`make fuzz`: thousands of damaged files for every reader, and what came of them, in numbers.
 
 An input is refused in one line that names its file, or taken. All else is a failure: another exception,
-a message of two lines or of pages, more than 20 seconds, more than 2 GB, a process that dies, other weights
-than those of an archive with checksums, a file outside of its folder. Each input is made from --seed, the
-subject's name and its own number: `--only SUBJECT --number N` makes it again.
+a message of two lines or of pages, a warning beside it, more than 20 seconds, more than 2 GB, a process that
+dies, other weights than those of an archive with checksums, a file outside of its folder. Each input is made
+from --seed, the subject's name and its own number: `--only SUBJECT --number N` makes it again.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 MOST_S, MOST_BYTES, MOST_CHARACTERS = 20.0, 2 * 10**9, 4000
 BATCH = 100  # inputs that a worker gets at a time
@@ -63,15 +63,27 @@ def number_of(seed: int, name: str, number: int) -> Random:
 
 def work() -> None:
     """A worker: lines 'subject first last seed' come in, lines 'number outcome' go out."""
+    import fuzz.subjects  # noqa: F401 - takes seconds, before it is ready
+
+    print("ready", flush=True)
+    with NamedTemporaryFile("ab") as noise:
+        os.dup2(noise.fileno(), sys.stderr.fileno())
+        _serve(Path(noise.name))
+
+
+def _serve(noise: Path) -> None:
+    """`noise`: where stderr goes, of Python and of libraries in C."""
     from fuzz.subjects import SUBJECTS
 
     made = {}
-    print("ready", flush=True)
     for line in sys.stdin:
         name, first, last, seed = line.split()
         made[name] = made.get(name) or SUBJECTS[name]()
         for number in range(int(first), int(last)):
             said = attempt(made[name], number_of(int(seed), name, number))
+            if beside := noise.read_text(errors="replace"):
+                said = f"beside it came {beside[:300]!r}"
+                os.truncate(noise, 0)
             if (peak := resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024) > MOST_BYTES:
                 said = f"took {peak / 1e9:.1f} GB"
             print(number, said.replace("\n", " "), flush=True)

@@ -8,6 +8,7 @@ import contextlib
 import io
 import os
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,9 @@ from edsr_int8.files import atomic, require_plain
 
 Image = NDArray[np.uint8]
 
+# Pillow's words on odd metadata, and on sizes below our own limits: several lines a picture, and no names.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")  # of the plugins above, which register their decoders
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")  # of these, in lower case
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")  # Pillow's names; the others lose exactness in RGB
@@ -41,7 +45,7 @@ MOST_PIXELS = 200_000_000
 MOST_SIDE = 65_535  # pixels: JPEG's own limit
 STRIP_PIXELS = 2**22  # converted at once
 # Pixels of the formats whose decoders take more memory than Pillow's array, by what was measured at 2 GB.
-MOST_OF_FORMAT = {"WEBP": 100_000_000, "JPEG": 160_000_000, "MPO": 160_000_000}
+MOST_OF_FORMAT = {"WEBP": 100_000_000, "JPEG": 160_000_000, "MPO": 160_000_000, "TIFF": 170_000_000}
 SHOWN = 200  # characters of what Pillow says
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG, by its type of colour
 # The seven passes of an interlaced PNG: first column, first row, distance of columns, of rows.
