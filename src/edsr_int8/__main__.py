@@ -98,26 +98,39 @@ def _apply(given: argparse.Namespace) -> int:
     return 0
 
 
+# Two forms of the graph, and the targets that compile builds.
+BUNDLES = ("npu", "tensorrt", "litert", "qnn", "rknn")
+
+
 def _add_bundle(commands: Any) -> None:
     text = "write a build as a vendor's compiler takes it"
     command = commands.add_parser("bundle", help=text)
     command.add_argument("model", type=Path, help="a build: build/<model>/<precision>/model.onnx")
     command.add_argument("folder", type=Path, help="where the graph goes")
-    command.add_argument("--target", choices=("npu", "tensorrt"), required=True)
+    command.add_argument("--target", choices=BUNDLES, required=True)
     command.add_argument("--height", type=int, required=True, help="of the input image, pixels")
     command.add_argument("--width", type=int, required=True)
     command.add_argument("--opset", type=int, default=17, help="npu only; default: %(default)s")
+    command.add_argument("--python", default="", help="rknn only: the Python that has rknn-toolkit2")
     command.set_defaults(run=_bundle)
 
 
 def _bundle(given: argparse.Namespace) -> int:
-    from edsr_int8.targets.form import Form, write_npu  # the other commands need not wait for it
+    from edsr_int8.targets.base import Unavailable, compile_build  # the other commands need not wait for it
+    from edsr_int8.targets.form import Form, write_npu
+    from edsr_int8.targets.row import TargetRow
     from edsr_int8.targets.tensorrt import write_tensorrt
 
+    shape = (given.height, given.width)
     if given.target == "tensorrt":
         write_tensorrt(given.model, given.folder, height=given.height, width=given.width)
+    elif given.target == "npu":
+        write_npu(given.model, given.folder, Form(given.opset, shape=shape))
     else:
-        write_npu(given.model, given.folder, Form(given.opset, shape=(given.height, given.width)))
+        try:
+            compile_build(TargetRow(given.target, python=given.python, tile=shape), given.model, given.folder)
+        except Unavailable as error:
+            raise InputError(str(error)) from None
     return 0
 
 

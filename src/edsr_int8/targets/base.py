@@ -8,6 +8,7 @@ from typing import Any, Protocol, get_args, runtime_checkable
 
 import numpy as np
 
+from edsr_int8.errors import InputError
 from edsr_int8.quantization.scheme import Scheme
 from edsr_int8.targets.figures import Placement
 from edsr_int8.targets.row import Runtime, TargetRow, check_row
@@ -101,6 +102,17 @@ def open_target(row: TargetRow) -> Target:
     module = importlib.import_module(f"edsr_int8.targets.{MODULES[row.runtime]}")
     target: Target = module.open_target(row)
     return target
+
+
+def compile_build(row: TargetRow, model: Path, out: Path) -> None:
+    """Write into the folder `out` what goes onto the device of a row whose target compiles builds.
+
+    Unavailable: why not. InputError: see check_row.
+    """
+    target = open_target(row)
+    if not isinstance(target, Compiles):
+        raise InputError(f"runtime: {row.runtime} runs builds as they are; it compiles none")
+    target.compile(model, out)
 
 
 def one_line(error: BaseException) -> str:

@@ -6,11 +6,21 @@ from pathlib import Path
 import pytest
 from tiny_qdq import write_edsr
 
+from edsr_int8.__main__ import main
 from edsr_int8.targets.base import open_target
+from edsr_int8.targets.litert.vela import ACCELERATORS
 from edsr_int8.targets.row import TargetRow
 
 pytest.importorskip("ai_edge_litert", reason="needs the extra litert")
 pytest.importorskip("ethosu.vela", reason="needs the extra vela")
+
+
+def test_the_command_bundle_writes_the_same(tmp_path: Path) -> None:
+    write_edsr(tmp_path / "model.onnx")
+    given = [str(tmp_path / "model.onnx"), str(tmp_path / "out"), "--target", "litert"]
+    assert main(["bundle", *given, "--height", "24", "--width", "32"]) == 0
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert names == {"model.tflite", "vela.json", *(f"{name}.tflite" for name in ACCELERATORS)}
 
 
 def test_every_operation_runs_on_the_npu(tmp_path: Path) -> None:
