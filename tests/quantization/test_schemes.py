@@ -191,3 +191,23 @@ def test_tensorrt_refuses_what_it_would_misread() -> None:
         Unavailable, match=r"tensorrt would misread .* uint8_asymmetric; it takes scheme: int8_p"
     ):
         require(tensorrt, "int8", "uint8_asymmetric")
+
+
+@pytest.mark.parametrize("scheme", ["uint8_asymmetric", *SIGNED])
+def test_litert_computes_every_scheme_as_exact_integers_by_its_rule(
+    made: Callable[..., Path], photograph: np.ndarray, scheme: str
+) -> None:
+    pytest.importorskip("ai_edge_litert", reason="needs the extra litert")
+    model = made(scheme, "direct", fold_long_skip=True)
+    target = open_target(TargetRow("litert", threads=1, provider="reference"))
+    assert np.array_equal(
+        open_build(target, model)(photograph), images(model, photograph, "integer", "tflite")
+    )
+
+
+@pytest.mark.parametrize("scheme", SYMMETRIC)
+def test_the_htp_takes_a_symmetric_build_whole(made: Callable[..., Path], scheme: str) -> None:
+    pytest.importorskip("onnxruntime_qnn", reason="needs the extra qnn")
+    model = made(scheme, "direct", fold_long_skip=True)
+    found = open_target(TargetRow("qnn", tile=(24, 24))).placement(model, height=24, width=24)
+    assert (found.float_convolutions, found.partitions, found.cpu_nodes) == (0, 1, 0)

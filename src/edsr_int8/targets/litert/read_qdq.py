@@ -13,7 +13,7 @@ import numpy as np
 from onnx import GraphProto, NodeProto, ValueInfoProto, helper, numpy_helper
 
 from edsr_int8.onnx_file import read_onnx
-from edsr_int8.targets.form import with_fused_relus
+from edsr_int8.targets.form import with_fused_relus, wrapped
 from edsr_int8.targets.graph import attributes, consumers
 from edsr_int8.targets.litert.operators import (
     Add,
@@ -38,9 +38,10 @@ def read_qdq(model: Path) -> Operators:
     found = unsigned(read_onnx(model, "quantize"))
     graph = GraphProto()
     graph.CopyFrom(found.graph)
-    nodes = with_fused_relus(found.graph.node)
-    del graph.node[:]
+    nodes, constants = wrapped(with_fused_relus(found.graph.node), found.graph.initializer)
+    del graph.node[:], graph.initializer[:]
     graph.node.extend(nodes)
+    graph.initializer.extend(constants)
     reader = _Reader(graph)
     for node in graph.node:
         try:

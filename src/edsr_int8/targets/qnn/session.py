@@ -60,7 +60,9 @@ def open_session(
     wanted = {"backend_type": "htp", "htp_arch": architecture, **(provider or {})}
     options.add_provider_for_devices(list(devices()), wanted)
     try:
-        written = in_form(onnx.load(model), Form(OPSET, shape=shape)).SerializeToString(deterministic=True)
+        written = in_form(onnx.load(model), Form(OPSET, fused_relu=False, shape=shape)).SerializeToString(
+            deterministic=True
+        )
         return onnxruntime.InferenceSession(written, options)
     except Exception as error:  # as above; ValueError: a part of the build has no such form
         raise Unavailable(f"qnn cannot load {model}: {one_line(error)}") from error
