@@ -12,7 +12,7 @@ from tiny_build import Tiny, write_tiny
 from edsr_int8.__main__ import main
 from edsr_int8.data.images import write_png
 from edsr_int8.errors import InputError
-from edsr_int8.onnx_file import read_onnx
+from edsr_int8.onnx_file import read_metadata, read_onnx, write_onnx
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +120,19 @@ def test_apply_names_a_hostile_graph(
     said = capsys.readouterr().err
     assert said.startswith(f"error: {model}: ") and said.count("\n") == 1
     assert not (tmp_path / "out.png").exists()
+
+
+def test_metadata_are_read_without_the_graph(tiny: Tiny, tmp_path: Path) -> None:
+    model = onnx.load(tiny.path)
+    assert read_metadata(tiny.path) == {entry.key: entry.value for entry in model.metadata_props}
+    helper.set_model_props(model, {"scheme": "int8_symmetric", "long": "x" * 300})
+    write_onnx(model, tmp_path / "sealed.onnx")
+    found = read_metadata(tmp_path / "sealed.onnx")
+    assert (found["scheme"], len(found["long"])) == ("int8_symmetric", 300)
+
+
+@pytest.mark.parametrize("content", [b"", b"no graph at all", b"\x72\x7f", b"\xff" * 20])
+def test_what_is_no_onnx_file_has_no_metadata(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "file.onnx").write_bytes(content)
+    assert read_metadata(tmp_path / "file.onnx") == {}
+    assert read_metadata(tmp_path / "none.onnx") == {}

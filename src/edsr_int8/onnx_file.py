@@ -1,18 +1,22 @@
 """An ONNX file -> its graph, checked: it may be damaged, or come from elsewhere. The only such reader."""
 
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, StringStringEntryProto, TensorProto, helper, numpy_helper
 from onnx.external_data_helper import ExternalDataInfo, load_external_data_for_tensor, uses_external_data
 
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic, require_plain
 from edsr_int8.onnx_seal import drop_seal, is_as_sealed, sealed
 
+METADATA_FIELD = ModelProto.DESCRIPTOR.fields_by_name["metadata_props"].number
+LENGTH_DELIMITED = 2  # kind of a field: text, bytes or a message
 MOST_NODES = 10_000  # 512 blocks, the most that a row may have, take 7,000 in int8
 MOST_BYTES = 2**31  # of a protobuf message
 SHOWN = 300  # characters of what ONNX's checker says
@@ -43,6 +47,41 @@ def read_onnx(path: Path, stage: str = "export") -> ModelProto:
         raise InputError(
             f"{path}: not a whole ONNX file of a network ({reason}); copy it again, or run the {stage} stage"
         ) from None
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of an ONNX file, without a copy of its weights in memory; {} where it is no such file.
+
+    A protocol buffer is a list of fields, each with a key (its number times 8, and its kind) and, of text
+    and messages, a length (protobuf.dev, Encoding): those of no interest are passed over.
+    """
+    found = {}
+    try:
+        with path.open("rb") as file:
+            while (key := _number(file)) is not None:
+                length = _number(file) or 0
+                if key & 7 == LENGTH_DELIMITED and key >> 3 == METADATA_FIELD:
+                    content = file.read(length)
+                    if len(content) < length:
+                        return {}
+                    entry = StringStringEntryProto.FromString(content)
+                    found[entry.key] = entry.value
+                elif key & 7 == LENGTH_DELIMITED:
+                    file.seek(length, os.SEEK_CUR)
+    except Exception:  # protobuf's exceptions share no base class; whoever loads the file says what is wrong
+        return {}
+    return found
+
+
+def _number(file: BinaryIO) -> int | None:
+    """The next number: 7 bits a byte, the last one without its highest bit. None at the end of the file."""
+    value, shift = 0, 0
+    while byte := file.read(1):
+        value |= (byte[0] & 127) << shift
+        if byte[0] < 128:
+            return value
+        shift += 7
+    return None
 
 
 def write_onnx(model: ModelProto, path: Path) -> None:

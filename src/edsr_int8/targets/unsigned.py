@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
-from edsr_int8.onnx_file import read_onnx
+from edsr_int8.onnx_file import read_metadata, read_onnx
 from edsr_int8.quantization.ir.grid import MIDDLE
 from edsr_int8.quantization.scheme import SIGNED
 from edsr_int8.targets.graph import consumers, producers, scheme
 
 
-def load_unsigned(model: Path) -> bytes:
-    """The build `model` as ONNX bytes; its uint8 twin where it has int8 activations."""
+def load_unsigned(model: Path) -> bytes | Path:
+    """What a runtime loads: the build `model` itself, or its uint8 twin where it has int8 activations."""
+    if read_metadata(model).get("scheme") not in SIGNED:
+        return model
     return unsigned(read_onnx(model, "quantize")).SerializeToString(deterministic=True)
 
 

@@ -11,10 +11,9 @@ import numpy as np
 from onnx import GraphProto
 
 from edsr_int8.machine import cores, processor, saturates
-from edsr_int8.onnx_file import read_onnx
+from edsr_int8.onnx_file import read_metadata, read_onnx
 from edsr_int8.targets.base import Capabilities, Runner, Unavailable, one_line
 from edsr_int8.targets.figures import Arithmetic, Placement
-from edsr_int8.targets.graph import dtype
 from edsr_int8.targets.placement import placement
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.targets.unsigned import load_unsigned
@@ -82,7 +81,7 @@ class OpenVino:
             graph = core.read_model(load_unsigned(model))
             if height and width:
                 graph.reshape([1, graph.input(0).partial_shape[1], height, width])
-            hint, _ = HALF_PRECISION.get(dtype(read_onnx(model, "quantize")), ("f32", ""))
+            hint, _ = HALF_PRECISION.get(read_metadata(model).get("precision", ""), ("f32", ""))
             return core.compile_model(graph, self._device, self._config(hint))
         except Exception as error:  # its exceptions share no base class
             raise Unavailable(f"openvino cannot load {model}: {one_line(error)}") from error
