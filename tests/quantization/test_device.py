@@ -17,6 +17,7 @@ from edsr_int8.quantization.analysis.sensitivity import measure_losses
 from edsr_int8.quantization.ir.layers import Conv, Network
 from edsr_int8.quantization.passes import Calibration, run
 from edsr_int8.quantization.recipe import Finetune, Recipe, Statistics
+from edsr_int8.quantization.rewrites.structure import Structure
 from edsr_int8.quantization.simulation.objective import with_float_outputs
 from edsr_int8.quantization.simulation.quantsim import ALL, Simulation
 from edsr_int8.quantization.state import QuantizedNetwork
@@ -70,7 +71,7 @@ def test_weights_for_all_recipes_name_their_device(
 ) -> None:
     of = calibration
     round_for_all(of.float_model, of.histograms, of.images, tmp_path / "gptq.npz", device=device)
-    found = load_weights(tmp_path / "gptq.npz", of.float_network)
+    found = load_weights(tmp_path / "gptq.npz", of.float_network, Structure().label)
     assert ("device" in found.metadata) == (device != "cpu")
 
 

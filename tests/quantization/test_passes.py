@@ -276,7 +276,8 @@ def test_weights_of_the_gptq_stage_serve_every_percentile(
     calibration = observed(float_graphs("x1"), tmp_path, portrait)
     rounded_by_stage(calibration)
     network = calibration.float_network
-    rounded = load_weights(calibration.gptq_weights, fold_long_skip(network) if fold_skip else network)
+    form, label = fold_long_skip(network) if fold_skip else network, Structure(fold_skip).label
+    rounded = load_weights(calibration.gptq_weights, form, label)
     for percentile in (99.0, 99.999):
         recipe = Recipe(
             "int8", "percentile", percentile, fold_long_skip=fold_skip, unify_scales=True, gptq=True
