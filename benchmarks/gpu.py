@@ -33,8 +33,7 @@ from edsr_int8.onnx_file import write_onnx
 from edsr_int8.pipeline.torch_device import repeat_on_cuda
 from edsr_int8.quantization.ir.layers import Conv
 from edsr_int8.quantization.passes import Calibration, passes, run, with_last_point
-from edsr_int8.quantization.recipe import Finetune, Recipe, Statistics
-from edsr_int8.quantization.rewrites.structure import Carriers
+from edsr_int8.quantization.recipe import Carriers, Finetune, Recipe, Statistics
 from edsr_int8.quantization.state import QuantizedNetwork
 from edsr_int8.training.learner import Learner
 from edsr_int8.training.loop import batches

@@ -7,7 +7,7 @@ from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
 from edsr_int8.pipeline.torch_device import torch_device
 from edsr_int8.pipeline.torch_threads import fix_torch_threads
-from edsr_int8.quantization.rewrites.structure import Structure
+from edsr_int8.quantization.recipe import Structure
 
 
 def gptq(_: Params, model: str) -> None:

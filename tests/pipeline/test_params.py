@@ -10,8 +10,7 @@ from ruamel.yaml import YAML
 from edsr_int8.errors import InputError
 from edsr_int8.pipeline import params
 from edsr_int8.pipeline.rows import Params
-from edsr_int8.quantization.recipe import Finetune, Override, Statistics
-from edsr_int8.quantization.rewrites.structure import Carriers
+from edsr_int8.quantization.recipe import Carriers, Finetune, Override, Statistics
 
 INTEGER = {"runtime": "integer", "threads": 0, "memory_budget_mb": 1}
 HOME = os.path.expanduser("~")

@@ -16,8 +16,7 @@ from edsr_int8.quantization.analysis.losses import write_losses
 from edsr_int8.quantization.analysis.sensitivity import measure_losses
 from edsr_int8.quantization.ir.layers import Conv, Network
 from edsr_int8.quantization.passes import Calibration, run
-from edsr_int8.quantization.recipe import Finetune, Recipe, Statistics
-from edsr_int8.quantization.rewrites.structure import Structure
+from edsr_int8.quantization.recipe import Finetune, Recipe, Statistics, Structure
 from edsr_int8.quantization.simulation.objective import with_float_outputs
 from edsr_int8.quantization.simulation.quantsim import ALL, Simulation
 from edsr_int8.quantization.state import QuantizedNetwork

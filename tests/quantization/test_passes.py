@@ -24,9 +24,8 @@ from edsr_int8.quantization.ir.grid import Grid
 from edsr_int8.quantization.ir.layers import Conv, Taps
 from edsr_int8.quantization.passes import Calibration, passes, run
 from edsr_int8.quantization.quantize import quantize
-from edsr_int8.quantization.recipe import MODEL_CARD, Finetune, Recipe, Statistics
+from edsr_int8.quantization.recipe import MODEL_CARD, Carriers, Finetune, Recipe, Statistics, Structure
 from edsr_int8.quantization.rewrites.fold_long_skip import CONCAT, fold_long_skip
-from edsr_int8.quantization.rewrites.structure import Carriers, Structure
 from edsr_int8.quantization.simulation.quantsim import Simulation
 from edsr_int8.quantization.state import QuantizedNetwork, load, save
 

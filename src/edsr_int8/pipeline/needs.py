@@ -9,7 +9,7 @@ from edsr_int8.artifacts import read_json, reading
 from edsr_int8.files import write_text
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.rows import Params
-from edsr_int8.quantization.rewrites.structure import Structure
+from edsr_int8.quantization.recipe import Structure
 
 
 def needed_stages(params: Params) -> dict[str, bool]:

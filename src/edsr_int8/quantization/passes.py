@@ -18,11 +18,10 @@ from edsr_int8.quantization.ir.grid import Range
 from edsr_int8.quantization.ir.layers import Conv, Network
 from edsr_int8.quantization.ir.read_onnx import read_network
 from edsr_int8.quantization.ir.scale_groups import calibrated
-from edsr_int8.quantization.recipe import Recipe, Statistics
+from edsr_int8.quantization.recipe import Carriers, Recipe, Statistics
 from edsr_int8.quantization.rewrites import channel_transform, collapse_tail, equalize, structure
 from edsr_int8.quantization.rewrites.centre import centre_image
 from edsr_int8.quantization.rewrites.fold import fold
-from edsr_int8.quantization.rewrites.structure import Carriers
 from edsr_int8.quantization.scheme import POWER_OF_TWO
 from edsr_int8.quantization.simulation.channel_statistics import channel_moments, channel_peaks
 from edsr_int8.quantization.simulation.crops import Crops, cut_crops

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 
 from annotated_types import Interval
 
-from edsr_int8.quantization.rewrites.structure import Carriers, Structure
 from edsr_int8.quantization.scheme import DEFAULT, SYMMETRIC, HighPrecision, Scheme
 
 RangeEstimator = Literal["percentile", "minmax", "mse", "entropy", "search"]
 Percentile = Annotated[float | None, Interval(ge=50, le=100)]  # None for the other range estimators
+Times = Annotated[int, Interval(ge=1, le=8)]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,30 @@ class Finetune:
 
     steps: Annotated[int, Interval(ge=0, le=10_000_000)] = 0  # 0: none
     batch: Annotated[int, Interval(ge=1, le=4096)] = 8  # crops a step
+
+
+@dataclass(frozen=True)
+class Carriers:
+    """How many times the channels of the last tensors are carried, on grids apart by parts of a step."""
+
+    trunk: Times = 1  # of the trunk's output, where the long skip is folded
+    tail: Times = 1  # of the tensor that a collapsed tail leaves
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What a recipe folds and carries, apart from its ranges; equal structures share rounded weights."""
+
+    fold_long_skip: bool = False
+    fold_head: bool = False
+    carriers: Carriers = Carriers()
+    cover_colours: bool = False  # it widens the grid that weights are written in
+
+    @property
+    def label(self) -> str:
+        """Of its weights in a file."""
+        told = (self.fold_long_skip, self.fold_head, self.carriers.trunk, self.cover_colours)
+        return "-".join(str(int(each)) for each in told)
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from edsr_int8.quantization.algorithms.gptq import gptq, on_grid, round_for_all,
 from edsr_int8.quantization.algorithms.gptq_weights import load_weights
 from edsr_int8.quantization.ir.integer_weights import round_conv
 from edsr_int8.quantization.ir.layers import Conv, Network
+from edsr_int8.quantization.recipe import Carriers, Structure
 from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip
-from edsr_int8.quantization.rewrites.structure import Carriers, Structure
 from edsr_int8.quantization.simulation.objective import with_float_outputs
 from edsr_int8.quantization.simulation.quantsim import Simulation
 from edsr_int8.quantization.state import QuantizedNetwork

@@ -14,10 +14,11 @@ from reference import nchw, output
 from edsr_int8.quantization.ir.grid import Grid
 from edsr_int8.quantization.ir.layers import IMAGE, Conv, Network
 from edsr_int8.quantization.ir.scale_groups import calibrated
+from edsr_int8.quantization.recipe import Carriers
 from edsr_int8.quantization.rewrites.carry import carry
 from edsr_int8.quantization.rewrites.collapse_tail import collapse_tail
 from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip
-from edsr_int8.quantization.rewrites.structure import Carriers, carried
+from edsr_int8.quantization.rewrites.structure import carried
 from edsr_int8.quantization.simulation.quantsim import Rounding, Simulation
 from edsr_int8.quantization.state import QuantizedNetwork, load, save
 from edsr_int8.targets.base import open_target

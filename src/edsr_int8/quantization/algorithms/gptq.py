@@ -22,10 +22,10 @@ from edsr_int8.quantization.calibration.quantization_parameters import choose_gr
 from edsr_int8.quantization.ir.integer_weights import LARGEST
 from edsr_int8.quantization.ir.layers import IMAGE, Conv, Network
 from edsr_int8.quantization.ir.read_onnx import read_network
-from edsr_int8.quantization.recipe import MODEL_CARD, Statistics
+from edsr_int8.quantization.recipe import MODEL_CARD, Statistics, Structure
 from edsr_int8.quantization.rewrites.fold import fold
 from edsr_int8.quantization.rewrites.fold_long_skip import on_grids
-from edsr_int8.quantization.rewrites.structure import Structure, carried, folded
+from edsr_int8.quantization.rewrites.structure import carried, folded
 from edsr_int8.quantization.simulation.crops import cut_crops
 from edsr_int8.quantization.simulation.device import made_on
 from edsr_int8.quantization.simulation.quantsim import NOTHING, Simulation

@@ -1,41 +1,12 @@
 """The exact rewrites that lead the image around the trunk and carry what comes out of it: one form a row."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from typing import Annotated
-
-from annotated_types import Interval
 
 from edsr_int8.quantization.ir.layers import Concat, Conv, Network, PixelShuffle, Taps
+from edsr_int8.quantization.recipe import Carriers, Structure
 from edsr_int8.quantization.rewrites.carry import carry
 from edsr_int8.quantization.rewrites.fold_head import fold_head
 from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip
-
-Times = Annotated[int, Interval(ge=1, le=8)]
-
-
-@dataclass(frozen=True)
-class Carriers:
-    """How many times the channels of the last tensors are carried, on grids apart by parts of a step."""
-
-    trunk: Times = 1  # of the trunk's output, where the long skip is folded
-    tail: Times = 1  # of the tensor that a collapsed tail leaves
-
-
-@dataclass(frozen=True)
-class Structure:
-    """What a recipe folds and carries, apart from its ranges; equal structures share rounded weights."""
-
-    fold_long_skip: bool = False
-    fold_head: bool = False
-    carriers: Carriers = Carriers()
-    cover_colours: bool = False  # it widens the grid that weights are written in
-
-    @property
-    def label(self) -> str:
-        """Of its weights in a file."""
-        told = (self.fold_long_skip, self.fold_head, self.carriers.trunk, self.cover_colours)
-        return "-".join(str(int(each)) for each in told)
 
 
 def folded(network: Network, structure: Structure, high_precision: Collection[str] = ()) -> Network:
