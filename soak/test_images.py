@@ -5,7 +5,8 @@ from project import Project, make_project
 
 from edsr_int8.data.images import read_rgb, write_png
 
-SHARED = {"probe", "model_images@tiny_x1", "model_images@tiny_x2"}  # these look whether their images changed
+# They look whether images of theirs have changed, and take a second.
+SHARED = {"probe", "model_images@tiny_x1", "model_images@tiny_x2", "training_images@tiny"}
 ROLES = {
     "evaluated": "a",
     "calibration": "b",
