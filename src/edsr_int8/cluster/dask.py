@@ -192,7 +192,11 @@ class _Map(Generic[R]):
         if now - self._looked < LOOK_EVERY_S and self._admitted:
             return
         with self._talking():
-            workers = self._client.scheduler_info(n_workers=-1)["workers"]
+            # Not scheduler_info: it returns a cache, which the client itself empties of workers now and then.
+            if self._client.scheduler is None:
+                raise ClosedClientError("the client is closed")
+            found = self._client.sync(self._client.scheduler.identity, n_workers=-1)
+            workers = found["workers"]
         before = self._admitted
         self._admitted = {a for a, worker in workers.items() if worker["resources"].get(self._name)}
         self._tell_of_refused(workers)
