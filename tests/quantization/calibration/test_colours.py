@@ -32,15 +32,19 @@ def test_stripes_drive_an_edge_further_than_flat_fields() -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "expected"), [(0.0, (-10.0, 20.0)), (1.0, (-40.0, 20.0)), (0.5, (-20.0, 20.0))]
+    ("part", "expected"), [(0.0, (-10.0, 20.0)), (1.0, (-40.0, 20.0)), (0.5, (-24.0, 20.0))]
 )
 def test_a_range_is_widened_by_ratio_and_never_narrowed(part: float, expected: tuple[float, float]) -> None:
     found = covering({"t": (-10.0, 20.0)}, {"t": (-40.0, 5.0)}, part)["t"]
     assert found == pytest.approx(expected)
 
 
+def test_a_narrow_range_reaches_most_of_the_way_at_any_rate() -> None:
+    assert covering({"t": (-1.0, 1.0)}, {"t": (-100.0, 1.0)}, 0.5)["t"] == pytest.approx((-60.0, 1.0))
+
+
 def test_an_end_at_zero_moves_in_proportion() -> None:
-    assert covering({"t": (0.0, 1.0)}, {"t": (-8.0, 1.0)}, 0.5)["t"] == (-4.0, 1.0)
+    assert covering({"t": (0.0, 1.0)}, {"t": (-8.0, 1.0)}, 0.5)["t"] == pytest.approx((-4.8, 1.0))
 
 
 def test_observe_keeps_them_beside_the_histograms(

@@ -14,6 +14,7 @@ from edsr_int8.quantization.ir.grid import Range
 from edsr_int8.quantization.ir.layers import Network
 
 STRIPES = (2, 4, 8)  # pixels: fine ones drive a tensor further than wide ones, and a single edge furthest
+LEAST = 0.6  # of the range of all colours: what no calibration images may fall short of
 LEVELS = 3  # of a channel: the corners of the cube and what lies between
 
 
@@ -34,7 +35,10 @@ def colour_ranges(network: Network, names: Sequence[str], *, stripes: bool = Fal
 
 
 def covering(kept: Mapping[str, Range], colours: Mapping[str, Range], part: float) -> dict[str, Range]:
-    """The ranges `kept`, widened by a `part` (0..1) of the way to those of the `colours`, by ratio."""
+    """The ranges `kept`, widened by a `part` (0..1) of the way to those of the `colours`, by ratio.
+
+    And to LEAST of these at any rate, however narrow what was kept is.
+    """
     return {
         name: (-_towards(-low, -colours[name][0], part), _towards(high, colours[name][1], part))
         for name, (low, high) in kept.items()
@@ -44,4 +48,5 @@ def covering(kept: Mapping[str, Range], colours: Mapping[str, Range], part: floa
 def _towards(near: float, far: float, part: float) -> float:
     if far <= near:
         return near
-    return float(near ** (1 - part) * far**part) if near > 0 else part * far
+    between = near ** (1 - part) * far**part if near > 0 else part * far
+    return float(max(between, LEAST * far)) if part > 0 else near
