@@ -1,5 +1,6 @@
 """A tiny project in a folder of its own: this repository, two small networks, four small photographs."""
 
+import json
 import os
 import re
 import shutil
@@ -86,7 +87,8 @@ class Project:
         self.write_params(tree)
 
     def write_params(self, tree: Any) -> None:
-        YAML(typ="safe").dump(tree, self.folder / "params.yaml")
+        apart = json.loads(json.dumps(tree))  # a value that two rows share would become an anchor
+        YAML(typ="safe").dump(apart, self.folder / "params.yaml")
 
 
 def make_project(folder: Path) -> Project:
