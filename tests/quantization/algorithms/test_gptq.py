@@ -9,7 +9,7 @@ import torch
 from int8_build import observed
 
 from edsr_int8.errors import InputError
-from edsr_int8.quantization.algorithms.gptq import gptq, on_grid, round_for_all, second_moment
+from edsr_int8.quantization.algorithms.gptq import gptq, on_grid, round_for_all
 from edsr_int8.quantization.algorithms.gptq_weights import load_weights
 from edsr_int8.quantization.ir.integer_weights import round_conv
 from edsr_int8.quantization.ir.layers import Conv, Network
@@ -71,15 +71,6 @@ def test_inputs_without_variance_give_finite_weights(moment: torch.Tensor) -> No
     found = on_grid(weight, moment.double())
     assert torch.isfinite(found).all() and not found[1].any()
     assert ((found - weight).abs() <= 8 * weight.abs().amax(dim=1, keepdim=True) / 127).all()
-
-
-def test_second_moment_by_hand() -> None:
-    value = np.arange(2 * 2 * 3 * 4, dtype=np.float32).reshape(2, 2, 3, 4)
-    padded = np.pad(value, ((0, 0), (0, 0), (1, 1), (1, 1)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(2, 3))  # N C H W 3 3
-    rows = windows.transpose(0, 2, 3, 1, 4, 5).reshape(-1, 18).astype(np.float64)
-    found = second_moment(torch.from_numpy(value), (3, 3))
-    np.testing.assert_allclose(found, rows.T @ rows / len(rows))
 
 
 @pytest.mark.parametrize("length", [1, 2])

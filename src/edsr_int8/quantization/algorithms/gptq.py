@@ -6,7 +6,6 @@ those not yet rounded compensate the error of the output, by the second moments 
 It has a closed form and no gradient; a weight moves by a step or so.
 """
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from edsr_int8.quantization.algorithms.gptq_weights import save_weights
+from edsr_int8.quantization.algorithms.second_moment import second_moment
 from edsr_int8.quantization.calibration.histogram import load_colours
 from edsr_int8.quantization.calibration.quantization_parameters import choose_grids, load_histograms
 from edsr_int8.quantization.ir.integer_weights import LARGEST
@@ -104,19 +103,6 @@ def gptq(
         for x in network.layers
     ]
     return replace(network, layers=tuple(layers))
-
-
-def second_moment(value: Tensor, kernel: tuple[int, ...]) -> Tensor:
-    """Mean of x x^T over the windows x of a `kernel`'s size around each pixel of `value` (NCHW), IHW order.
-
-    Zero-padded as the convolution pads.
-    """
-    size = value.shape[1] * math.prod(kernel)
-    total = torch.zeros(size, size, dtype=torch.float64, device=value.device)
-    for one in value:
-        windows = functional.unfold(one, kernel, padding=tuple(length // 2 for length in kernel))
-        total += (windows @ windows.T).double() / windows.shape[1]
-    return total / len(value)
 
 
 def on_grid(weight: Tensor, moment: Tensor, *, power_of_two: bool = False) -> Tensor:
