@@ -228,7 +228,7 @@ def settings() -> Subject:
         "downloads": {"a": {"urls": ["https://a/b.zip"], "sha256": "0" * 64, "unpack": "zip", "bytes": 5}}
     }
     more = io.StringIO()
-    YAML(typ="safe").dump(tiny_params() | rows | {"mirror": "/tmp/mirror"}, more)
+    YAML(typ="safe").dump(tiny_params() | rows | {"mirror": "mirror"}, more)
 
     def read(content: bytes, folder: Path) -> None:
         (folder / "params.yaml").write_bytes(content)
