@@ -123,6 +123,7 @@ def test_values_arrive_typed(tmp_path: Path) -> None:
         ("datasets.sample_x2.hr", "", ["datasets.sample_x2", "hr and lr"]),
         ("datasets.sample_blur.scale", 2, ["datasets.sample_blur.scale", "deblur is 1"]),
         ("datasets.sample_x2.seed", 1, ["datasets.sample_x2.seed", "task deblur", "leave it out"]),
+        ("datasets.sample_x2.crop", 193, ["datasets.sample_x2.crop", "no multiple of scale 2"]),
         ("datasets.sample_x2.hr", "/abs/*.png", ["datasets.sample_x2.hr", "/abs/*.png", "inside path"]),
         ("datasets.sample_x2.hr", "**x/*.png", ["datasets.sample_x2.hr", "**x/*.png"]),
         ("datasets.sample_x2.hr", "**.png", ["datasets.sample_x2.hr", "**.png"]),
@@ -347,6 +348,7 @@ TOO_MUCH = [
     (f"{INT8}.statistics.crops", 10**9), (f"{INT8}.statistics.patch", 10**9),
     (f"{INT8}.finetune", {"steps": 10**9}), (f"{INT8}.finetune", {"steps": 1, "batch": 10**9}),
     ("datasets.sample_blur.copies", 10**8), ("datasets.sample_blur.limit", 10**400),
+    ("datasets.sample_blur.crop", 10**9),
     ("targets.onnxruntime.memory_budget_mb", 10**12), ("targets.onnxruntime.threads", 10**9),
 ]  # fmt: skip
 

@@ -27,14 +27,11 @@ CALIBRATION = {
     "motorcycle_right.png": "5fc913ae870e42a4b662314bc904d1786bcad8e2f0b9b67dba5a229406357797",
     "retina.jpg": "38a07f36f27f095e818aea7b96d34202c05176d30253c66733f2e00379e9e0e6",
 }
-CROP = 192  # side of the centre crops, for targets that take a second or more for a few thousand pixels
 CROPPED = {"retina.jpg": 512}  # side of its centre crop: the whole is a disc on black, 1411x1411
 
 
 def make_sample(out: Path) -> None:
-    """Write out/{evaluation,calibration,crops}/<name>.png: all or nothing, the same bytes every time.
-
-    `crops` are the centres of the evaluation photographs, CROP pixels a side.
+    """Write out/{evaluation,calibration}/<name>.png: all or nothing, the same bytes every time.
 
     InputError: the installed scikit-image has other files.
     """
@@ -42,10 +39,7 @@ def make_sample(out: Path) -> None:
     files = [(part, name, digest) for part, names in photographs.items() for name, digest in names.items()]
     with atomic_folder(out) as folder:
         for part, name, digest in bar(files, "sample", unit="image"):
-            image, file = _photograph(name, digest), f"{Path(name).stem}.png"
-            write_png(folder / part / file, image)
-            if part == "evaluation":
-                write_png(folder / "crops" / file, _centre(image, CROP))
+            write_png(folder / part / f"{Path(name).stem}.png", _photograph(name, digest))
 
 
 def _photograph(name: str, digest: str) -> Image:

@@ -122,6 +122,8 @@ def _check_dataset(dataset: DatasetRow, given: Collection[str], where: str) -> N
             raise InputError(
                 f"{where}.{key}: is for camera shakes, made for task deblur with lr '' only; leave it out"
             )
+    if dataset.crop % dataset.scale:
+        raise InputError(f"{where}.crop: {dataset.crop} is no multiple of scale {dataset.scale}")
     if (dataset.task == "deblur") != (dataset.scale == 1):
         raise InputError(
             f"{where}.scale: found {dataset.scale} for task {dataset.task}; deblur is 1, sr is more"

@@ -105,6 +105,27 @@ def test_every_copy_is_shaken_in_its_own_way(folder: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("row", [x2, partial(x2, lr=""), shaken], ids=["pairs", "bicubic", "shaken"])
+def test_a_crop_is_the_middle_of_what_the_whole_gives(folder: Path, tmp_path: Path, row: Any) -> None:
+    make_dataset(row(folder), tmp_path / "whole")
+    make_dataset(row(folder, crop=6), tmp_path / "crop")
+    scale = row(folder).scale
+    whole, cropped = (list(read_pairs(tmp_path / name)) for name in ("whole", "crop"))
+    for all_of_it, middle in zip(whole, cropped, strict=True):
+        assert all_of_it.hr and middle.hr
+        top, left = {1: (1, 3), 2: (0, 1)}[scale]  # of the degraded image: 8x12 or 8x13, and 4x6
+        small = np.s_[top : top + 6 // scale, left : left + 6 // scale]
+        large = np.s_[top * scale : top * scale + 6, left * scale : left * scale + 6]
+        np.testing.assert_array_equal(read_rgb(middle.lr), read_rgb(all_of_it.lr)[small])
+        np.testing.assert_array_equal(read_rgb(middle.hr), read_rgb(all_of_it.hr)[large])
+
+
+def test_an_image_smaller_than_the_crop_is_named(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"hr/a\.png: 8x12 pixels of it are there, crop asks for 10"):
+        make_dataset(x2(folder, crop=10, lr=""), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("row", [x2, partial(x2, lr=""), shaken], ids=["pairs", "bicubic", "shaken"])
 def test_made_twice_it_has_the_same_bytes(folder: Path, tmp_path: Path, row: Any) -> None:
     for out in ("one", "two"):
         make_dataset(row(folder), tmp_path / out)

@@ -12,6 +12,7 @@ from edsr_int8.data.degrade.blur import shake
 from edsr_int8.data.images import Image, is_rgb_png, read_rgb, write_png
 from edsr_int8.data.pairs.matching import SourcePair, find_pairs
 from edsr_int8.data.pairs.row import DatasetRow
+from edsr_int8.errors import InputError
 from edsr_int8.files import atomic_folder, link
 from edsr_int8.machine import cores
 from edsr_int8.progress import bar
@@ -33,14 +34,14 @@ def make_dataset(row: DatasetRow, out: Path) -> None:
     """Write the pairs of folder `row.path` to out/{lr,hr}/<name>.png, all or none (see `find_pairs`).
 
     hr '' writes lr only. lr '' makes lr from hr: by MATLAB's bicubic (task sr), or by camera shake (task
-    deblur), `row.copies` of each photograph, named <name>_0, <name>_1, ... InputError: the pairs do not fit,
-    or an image does not decode.
+    deblur), `row.copies` of each photograph, named <name>_0, <name>_1, ... `row.crop` keeps the centre of
+    what that gave. InputError: the pairs do not fit, or an image does not decode or is smaller than the crop.
     """
     found = find_pairs(Path(row.path), hr=row.hr, lr=row.lr, scale=row.scale, limit=row.limit)
     jobs = _shakes(found, row) if row.task == "deblur" and not row.lr else _reductions(found, row)
     workers = min(MOST_WORKERS, cores())
     with atomic_folder(out) as folder, ThreadPoolExecutor(workers) as pool:
-        made = pool.map(lambda job: _make(job, row.scale, folder), jobs)
+        made = pool.map(lambda job: _make(job, row, folder), jobs)
         for _ in bar(made, out.name, total=len(jobs), unit="image"):
             pass
 
@@ -61,23 +62,38 @@ def _shakes(found: list[SourcePair], row: DatasetRow) -> list[Job]:
     ]
 
 
-def _make(job: Job, scale: int, out: Path) -> None:
+def _make(job: Job, row: DatasetRow, out: Path) -> None:
     lr_png, hr_png = (out / side / f"{job.name}.png" for side in ("lr", "hr"))
-    lr, hr = job.pair.lr, job.pair.hr
+    lr, hr, scale, side = job.pair.lr, job.pair.hr, row.scale, row.crop // row.scale
     if lr:
-        _write(lr_png, read_rgb(lr), lr)
+        whole = read_rgb(lr)
+        _write(lr_png, _centre(whole, side, 1, lr), whole, lr)
     if hr:
         whole = read_rgb(hr)
         height, width = (length // scale * scale for length in whole.shape[:2])
         image = whole[:height, :width]
-        _write(hr_png, image, hr if image.shape == whole.shape else None)
+        _write(hr_png, _centre(image, side, scale, hr), whole, hr)
         if not lr:
-            write_png(lr_png, job.degrade(image))
+            write_png(lr_png, _centre(job.degrade(image), side, 1, hr))
 
 
-def _write(png: Path, image: Image, source: Path | None) -> None:
-    """Write `image`; if it was read from such a PNG, `source`, link or copy that file instead."""
-    if source is None or not is_rgb_png(source):
+def _centre(image: Image, side: int, scale: int, source: Path) -> Image:
+    """The middle of an image of `source`, `side` * `scale` pixels a side from multiples of `scale` on.
+
+    For side 0 all of it.
+    """
+    if not side:
+        return image
+    if min(image.shape[:2]) < side * scale:
+        height, width = image.shape[:2]
+        raise InputError(f"{source}: {height}x{width} pixels of it are there, crop asks for {side * scale}")
+    top, left = ((length // scale - side) // 2 * scale for length in image.shape[:2])
+    return image[top : top + side * scale, left : left + side * scale]
+
+
+def _write(png: Path, image: Image, whole: Image, source: Path) -> None:
+    """Write `image`; if it is all of `source`, `whole`, and that is such a PNG, link or copy it instead."""
+    if image.shape != whole.shape or not is_rgb_png(source):
         write_png(png, image)
     elif _is_shared(source):
         link(source.resolve(), png)  # a hard link to a relative symlink would lead nowhere
