@@ -12,8 +12,9 @@ from tiny_qdq import write_edsr
 
 from edsr_int8.onnx_graph import uint8_graph
 from edsr_int8.targets.base import open_target
-from edsr_int8.targets.form import MOVES, Form, in_form, save_in_form
+from edsr_int8.targets.form import Form, in_form, save_in_form
 from edsr_int8.targets.row import TargetRow
+from edsr_int8.targets.wrapping import MOVES
 
 FORMS = pytest.mark.parametrize("form", [Form(17), Form(19, shape=(20, 28)), Form(13, wrapped=False)])
 

@@ -18,8 +18,9 @@ from edsr_int8.errors import InputError
 from edsr_int8.files import atomic_folder, write_text
 from edsr_int8.onnx_file import read_onnx, write_onnx
 from edsr_int8.quantization.scheme import SYMMETRIC
-from edsr_int8.targets.form import MOVES, Form, in_form
+from edsr_int8.targets.form import Form, in_form
 from edsr_int8.targets.graph import consumers, dtype, producers, scheme
+from edsr_int8.targets.wrapping import MOVES
 
 OPSET = 17  # TensorRT 8.6 and later read it
 FORM = Form(OPSET, unsigned=False, fused_relu=True, cast_edges=True, float_bias=True)

@@ -13,7 +13,7 @@ import numpy as np
 from onnx import GraphProto, NodeProto, ValueInfoProto, helper, numpy_helper
 
 from edsr_int8.onnx_file import read_onnx
-from edsr_int8.targets.form import with_fused_relus, wrapped
+from edsr_int8.targets.convolutions import with_fused_relus
 from edsr_int8.targets.graph import attributes, consumers
 from edsr_int8.targets.litert.operators import (
     Add,
@@ -28,6 +28,7 @@ from edsr_int8.targets.litert.operators import (
     Tensor,
 )
 from edsr_int8.targets.unsigned import unsigned
+from edsr_int8.targets.wrapping import wrapped
 
 RELABEL = {np.dtype(np.uint8): 128, np.dtype(np.int8): 0}  # what to subtract from a code to get an int8 one
 Grid = tuple[float, int]
