@@ -21,7 +21,7 @@ def wrapped(
 ) -> tuple[list[NodeProto], list[TensorProto]]:
     """Nodes and constants with every movement of codes between DequantizeLinear and QuantizeLinear.
 
-    ValueError where the codes that a node moves have no grid.
+    Movements stay as they are where no node tells the grid, as those of floats.
     """
     grids = _grids(nodes)
     values = {tensor.name: tensor for tensor in constants}

@@ -43,6 +43,22 @@ def test_tensor_beside_taps_gets_room_above_zero(networks: Networks, portrait: n
     assert np.abs(output(folded, image) - output(on_grids(folded, found), image)).max() < 1e-9
 
 
+def test_a_power_of_two_is_not_halved_below_what_flat_colours_need(networks: Networks) -> None:
+    """One value in 5,000 is at 120, the others within 1: rounding these twice as finely is worth the clip."""
+    network = networks("x1")
+    rare = Histogram(np.zeros(BINS, np.int64), -120.0, 120.0)
+    bits = np.array([-1.0, 1.0, 120.0], np.float32).view(np.uint16)[1::2]
+    rare.counts[bits] = 500_000, 500_000, 1
+    histograms = dict.fromkeys(calibrated(network), rare)
+    recipe = Recipe("int8", "minmax", scheme="int8_power_of_two")
+    narrow, wide = (
+        choose_grids(network, histograms, recipe, colours=dict.fromkeys(histograms, (-limit, limit)))
+        for limit in (100.0, 110.0)
+    )
+    assert {grid.scale for grid in narrow.values()} == {0.5}
+    assert {grid.scale for grid in wide.values()} == {1.0}
+
+
 def test_sweep_with_rounded_weights_keeps_the_scale_that_is_in_them(
     float_graphs: Graphs, networks: Networks, portrait: np.ndarray, tmp_path: Path
 ) -> None:

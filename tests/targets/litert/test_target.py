@@ -133,6 +133,14 @@ def test_a_shuffle_whose_channels_cannot_move_is_named(tmp_path: Path) -> None:
         open_target(TargetRow("litert")).load(tmp_path / "model.onnx")
 
 
+def test_an_image_without_a_scale_is_named(tmp_path: Path) -> None:
+    graph = Qdq(6)
+    graph.node("Concat", ["image"], "output", axis=1)
+    save(tmp_path / "model.onnx", graph.nodes, graph.constants, scale=1, radius=0)
+    with pytest.raises(Unavailable, match=r"litert cannot run .*: Concat 'output': cannot read 'image'"):
+        open_target(TargetRow("litert")).load(tmp_path / "model.onnx")
+
+
 def test_codes_of_another_width_are_named(tmp_path: Path) -> None:
     graph = Qdq(7)
     graph.constant("grid.scale", 1.0, np.float32)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 from tiny_build import photograph
 from tiny_qdq import write_edsr
 
@@ -71,6 +72,15 @@ def test_a_python_without_the_toolkit_comes_with_the_two_commands(python: str, m
 def test_a_toolkit_that_fails_is_one_line(model: Path) -> None:
     with pytest.raises(Unavailable, match=r"rknn stopped: .*No module named 'rknn'"):
         Toolkit(sys.executable, onnx.load(model), "rk3588")
+
+
+def test_16_bits_are_refused_with_the_way_out(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wide = onnx.load(model)
+    wide.graph.initializer.append(numpy_helper.from_array(np.zeros((), np.uint16), "wide.zero_point"))
+    onnx.save(wide, model)
+    monkeypatch.setattr("edsr_int8.targets.rknn.target.version_in", lambda _: "2.5.0")
+    with pytest.raises(Unavailable, match=r"has activations of 16 bits, .* high_precision_dtype: float32"):
+        open_target(TargetRow("rknn", python="python", tile=(24, 24))).load(model)
 
 
 @pytest.mark.skipif(

@@ -45,6 +45,11 @@ def covering(kept: Mapping[str, Range], colours: Mapping[str, Range], part: floa
     }
 
 
+def floors(colours: Mapping[str, Range]) -> dict[str, Range]:
+    """What the range of each tensor may not fall short of, so that flat colours stay what they are."""
+    return {name: (LEAST * low, LEAST * high) for name, (low, high) in colours.items()}
+
+
 def _towards(near: float, far: float, part: float) -> float:
     if far <= near:
         return near

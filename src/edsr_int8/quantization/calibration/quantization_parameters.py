@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edsr_int8.errors import InputError
-from edsr_int8.quantization.calibration.colours import covering
+from edsr_int8.quantization.calibration.colours import covering, floors
 from edsr_int8.quantization.calibration.histogram import Histogram, load
 from edsr_int8.quantization.calibration.range_estimators import estimate_ranges, squared_error
 from edsr_int8.quantization.ir.grid import Grid, Range, grid
@@ -66,11 +66,21 @@ def _grids(
         for name, (low, high) in ranges.items()
     }
     if recipe.scheme in POWER_OF_TWO:
-        return {name: _nearer_power(histograms[name], wide) for name, wide in found.items()}
+        least = floors(colours or {})
+        return {
+            name: _nearer_power(histograms[name], wide, least.get(name, (0.0, 0.0)))
+            for name, wide in found.items()
+        }
     return found
 
 
-def _nearer_power(histogram: Histogram, wide: Grid) -> Grid:
-    """`wide`, or half its scale where that loses less: rounding twice as finely may be worth a clip."""
-    grids = (wide, replace(wide, scale=wide.scale / 2))
-    return min(grids, key=lambda each: squared_error(histogram, *each.range))
+def _nearer_power(histogram: Histogram, wide: Grid, least: Range) -> Grid:
+    """`wide`, or half its scale where that loses less: rounding twice as finely may be worth a clip.
+
+    Never one that does not hold the range `least`.
+    """
+    half = replace(wide, scale=wide.scale / 2)
+    low, high = half.range
+    if least[0] < low or high < least[1]:
+        return wide
+    return min(wide, half, key=lambda each: squared_error(histogram, *each.range))

@@ -47,8 +47,10 @@ def read_qdq(model: Path) -> Operators:
     for node in graph.node:
         try:
             reader.read(node)
-        except (ValueError, KeyError) as error:
+        except ValueError as error:
             raise ValueError(f"{node.op_type} {node.name!r}: {error}") from None
+        except KeyError as error:
+            raise ValueError(f"{node.op_type} {node.name!r}: cannot read {error}") from None
     return Operators(
         tuple(reader.operators),
         reader.image,
@@ -96,20 +98,21 @@ class _Reader:
                 terms = self.real[first], self.real[second]
                 self._append(node, terms, Add, terms[0].channels, terms[0].finer)
             case "DepthToSpace", [source] if options.get("mode") == b"CRD":
-                tensor, factor = self.tensor(source), options["blocksize"]
+                tensor, factor = self.real[source], options["blocksize"]
                 channels, finer = tensor.channels // factor**2, tensor.finer * factor
                 self._append(node, (tensor,), Shuffle, channels, finer, factor=factor)
             case "Concat", sources if options["axis"] in (1, -3):
-                tensors = tuple(map(self.tensor, sources))
+                tensors = tuple(self.real[source] for source in sources)
                 self._append(node, tensors, Concat, sum(t.channels for t in tensors), tensors[0].finer)
             case "Pad", [source, pads, value] if self.constants[pads].tolist() == [0, 0, 0, 0, 0, 1, 0, 0]:
-                tensor, code = self.tensor(source), self._code(self.constants[value], self.tensor(source))
+                tensor = self.real[source]
+                code = self._code(float(self.constants[value]), tensor)
                 self._append(node, (tensor,), Plane, tensor.channels + 1, tensor.finer, code=code)
             case _:
                 raise ValueError("has no form in TensorFlow Lite that this target knows")
 
     def _image(self, graph: GraphProto) -> Tensor:
-        """The graph's input, on the grid on which it is read; bare codes are on that of images."""
+        """The graph's input, on the grid on which it is read; where no node tells that, on that of images."""
         value = graph.input[0]
         channels = value.type.tensor_type.shape.dim[1].dim_value
         if _type(value) == np.float32:
@@ -156,11 +159,6 @@ class _Reader:
     ) -> None:
         """Add an operator. Its output is on the grid of the QuantizeLinear after it, or float without one."""
         name = node.output[0]
-        if node.input[0] in self.codes:  # it moves bare codes
-            self.codes[name] = self._add(
-                kind, inputs, replace(inputs[0], name=name, channels=channels, finer=finer), **parts
-            )
-            return
         clips, rounding = self._after(name)
         quantized = (
             all(tensor.scale is not None for tensor in inputs) and parts.get("weight_scales", ()) is not None
@@ -221,13 +219,11 @@ class _Reader:
         """What stands for a tensor of the graph, of codes or of floats."""
         return self.codes[name] if name in self.codes else self.real[name]
 
-    def _code(self, value: np.ndarray, tensor: Tensor) -> int:
-        """The int8 code of a constant: it is a code itself, or a number to round to the tensor's grid."""
-        if value.dtype in RELABEL:
-            return int(value) - RELABEL[value.dtype]
+    def _code(self, value: float, tensor: Tensor) -> int:
+        """The int8 code of a number on the tensor's grid."""
         if tensor.scale is None:
             raise ValueError("pads a float tensor")
-        return round(float(value) / tensor.scale) + tensor.zero_point
+        return round(value / tensor.scale) + tensor.zero_point
 
     def _require_within(self, clips: Sequence[NodeProto], tensor: Tensor) -> None:
         """A grid is the clip of its tensor, so it must not reach beyond a Clip; a Relu is the operator's."""

@@ -15,6 +15,7 @@ from edsr_int8.targets.form import Form, in_form
 from edsr_int8.targets.graph import producers
 
 OPSET = 19  # the newest that the toolkit reads
+WIDE = "has activations of 16 bits, the toolkit reads those of 8; give its row high_precision_dtype: float32"
 UNITY = 127  # the code of a weight of 1 on the grid 1/127
 Shape = tuple[int, int]  # height, width
 
@@ -24,7 +25,10 @@ def rknn_form(model: Path, shape: Shape) -> ModelProto:
 
     ValueError where a part of it has no such form.
     """
-    written = in_form(onnx.load(model), Form(OPSET, shape=shape))
+    build = onnx.load(model)
+    if any(tensor.data_type == TensorProto.UINT16 for tensor in build.graph.initializer):
+        raise ValueError(WIDE)
+    written = in_form(build, Form(OPSET, shape=shape))
     _convolve_planes(written)
     _shift_weights(written)
     return written
