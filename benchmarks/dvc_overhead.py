@@ -1,13 +1,15 @@
-"""What DVC itself takes for each stage of a whole card: with one lock, and with one for each kind of stage.
+"""What DVC itself takes for each stage of a whole card: with a lock for each kind of stage, and with one.
 
-    python benchmarks/dvc_overhead.py [--models 19] [--first 100] [--last 100] [--last-in-one 100]
+    python benchmarks/dvc_overhead.py [--models 19] [--precisions 6] [--targets 4] [--last-in-one 20]
 
-The rows of presets/card.yaml, with the precisions of presets/sample.yaml and three targets. Every stage is a
-stub that writes a line into each of its outputs. Before: all in one dvc.yaml, with a stage for each target
-of a build. After: as it is in pipeline/. The figures are the seconds from the start of one stage to the start
-of the next: DVC's own processor time, and beside it the time on the clock, which grows with other work on
-the machine. The first stages run in an empty project; the last ones in a project whose other stages are
-done, with locks that DVC's own code has written. Then nothing is left to do but `probe`.
+The models of presets/card.yaml, with the first precisions and targets of presets/accelerators.yaml: 1,113
+stages. Each is a stub that writes a line into each of its outputs. The figures are the seconds from the start
+of one stage to the start of the next: DVC's own processor time, and beside it the time on the clock, which
+grows with other work on the machine.
+
+After, with the dvc.yaml files as they are: every stage runs. Before, the same stages in one dvc.yaml: as that
+takes hours, the first ones run in an empty project and the last ones in a project whose other stages were
+recorded by DVC's own code. Then nothing is left to do but `probe`.
 """
 
 import argparse
@@ -31,18 +33,13 @@ from dvc.utils.serialize import dump_yaml
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
-TARGETS = {
-    "onnxruntime": {"runtime": "onnxruntime", "provider": "CPUExecutionProvider"},
-    "openvino": {"runtime": "openvino", "provider": "CPU"},
-    "integer": {"runtime": "integer"},
-}
 # Writes a line into each file that files/<its arguments> lists; stops DVC at the stage after `limit`.
 STUB = """
 read wall rest < /proc/uptime
 read -r line < /proc/$DVC_PROCESS/stat
 set -- "$@" -- $line
 name=$1; while [ "$1" != -- ]; do name=$name-$1; shift; done; name=${name#*-}; shift
-echo "$wall ${14} ${15}" >> log
+echo "$wall ${14} ${15} $name" >> log
 [ $(wc -l < log) -le $(cat limit) ] || exit 1
 while read -r file; do mkdir -p "${file%/*}"; echo "$name" > "$file"; done < "files/$name"
 """
@@ -56,6 +53,7 @@ class Seconds:
 
     processor: float
     clock: float
+    kind: str = ""  # of stage
 
 
 def read(file: Path) -> Tree:
@@ -68,12 +66,18 @@ def write(file: Path, tree: Tree) -> None:
         YAML(typ="safe").dump(tree, stream)
 
 
-def card(models: int) -> Tree:
+def card(models: int, precisions: int, targets: int) -> Tree:
     """The rows of params.yaml."""
-    tree = read(ROOT / "presets" / "card.yaml")
-    names = list(tree["models"])[:models]
-    tree["models"] = {name: tree["models"][name] for name in names}
-    return tree | {"precisions": read(ROOT / "presets" / "sample.yaml")["precisions"], "targets": TARGETS}
+    tree, rows = read(ROOT / "presets" / "card.yaml"), read(ROOT / "presets" / "accelerators.yaml")
+    return tree | {
+        "models": some(tree["models"], models),
+        "precisions": some(rows["precisions"], precisions),
+        "targets": some(rows["targets"], targets),
+    }
+
+
+def some(rows: Tree, count: int) -> Tree:
+    return dict(list(rows.items())[:count])
 
 
 def pipeline_files() -> dict[str, Tree]:
@@ -89,20 +93,10 @@ def pipeline_files() -> dict[str, Tree]:
 
 
 def in_one(files: dict[str, Tree]) -> dict[str, Tree]:
-    """The same stages in one dvc.yaml, with one for each target where it is now one for all."""
-    stages: Tree = {}
-    for tree in files.values():
-        for name, stage in tree["stages"].items():
-            body = {key: value for key, value in stage.get("do", stage).items() if key != "wdir"}
-            if name in ("time", "evaluate"):
-                body["matrix"] = body["matrix"] | {"target": "${targets}"}
-                body["cmd"] += " ${item.target}"
-                body["outs"] = [f"build/{name}/${{item.model}}/${{item.precision}}/${{item.target}}"]
-            stages[name] = {"foreach": stage["foreach"], "do": body} if "do" in stage else body
-    report = stages["report"]
-    report["deps"] = [*report["deps"], "build/time", "build/evaluate"]
-    for gone in ("build/comparison", "build/scores", "build/timings"):
-        report["deps"].remove(gone)
+    """The same stages in one dvc.yaml."""
+    stages = {name: stage for tree in files.values() for name, stage in tree["stages"].items()}
+    for stage in stages.values():
+        stage.get("do", stage).pop("wdir", None)
     return {"dvc.yaml": {"stages": stages}}
 
 
@@ -165,8 +159,11 @@ def repro(folder: Path, limit: int = 10**9) -> list[Seconds]:
     rows = [line.split() for line in (folder / "log").read_text().splitlines()]
     if done.returncode and len(rows) <= limit:
         sys.exit(done.stderr)
-    marks = [(float(clock), (int(user) + int(system)) / TICK) for clock, user, system in rows]
-    return [Seconds(b[1] - a[1], b[0] - a[0]) for a, b in pairwise(marks)]
+    marks = [
+        (float(clock), (int(user) + int(system)) / TICK, name.split("-")[0])
+        for clock, user, system, name in rows
+    ]
+    return [Seconds(b[1] - a[1], b[0] - a[0], a[2]) for a, b in pairwise(marks)]
 
 
 def nothing_to_do(folder: Path) -> Seconds:
@@ -187,33 +184,61 @@ def show(label: str, seconds: list[Seconds]) -> None:
     )
 
 
-def measure(label: str, folder: Path, files: dict[str, Tree], params: Tree, first: int, last: int) -> None:
-    """Print the figures of one way to write the same pipeline."""
-    empty, full = folder / "empty", folder / "full"
-    make_project(empty, files, params)
-    begin = repro(empty, first)
-    make_project(full, files, params)
-    count = record(full, last)
-    print(f"{label}: {count} stages", flush=True)
-    show("the first", begin)
-    show("the last", repro(full)[1:])  # not after probe, when DVC looks at all others
-    again = nothing_to_do(full)
+def show_kinds(seconds: list[Seconds], edge: int) -> None:
+    """Whether stages of a kind, whose lock grows with each, take longer in the end than at first."""
+    kinds: dict[str, list[float]] = {}
+    for one in seconds:
+        kinds.setdefault(one.kind, []).append(one.processor)
+    for kind, taken in sorted(kinds.items()):
+        if len(taken) >= 2 * edge:
+            begin, end = median(taken[:edge]), median(taken[-edge:])
+            change = f"first {edge} {begin:.2f} s, last {edge} {end:.2f} s"
+            print(f"    {kind:14s} {len(taken):4d} stages: {change}")
+
+
+def show_rest(folder: Path) -> None:
+    again = nothing_to_do(folder)
     print(f"  nothing to do: {again.processor:.1f} s, by the clock {again.clock:.1f} s", flush=True)
+
+
+def run_all(folder: Path, params: Tree, edge: int) -> None:
+    """Every stage, with the dvc.yaml files as they are."""
+    make_project(folder, pipeline_files(), params)
+    seconds = repro(folder)[1:]  # not after probe, when DVC looks at all others
+    print(f"a lock for each kind: {len(seconds) + 2} stages, each of them run", flush=True)
+    show("all", seconds)
+    show("the first", seconds[:edge])
+    show("the last", seconds[-edge:])
+    show_kinds(seconds, min(edge, 9))
+    show_rest(folder)
+
+
+def run_edges(folder: Path, params: Tree, first: int, last: int) -> None:
+    """The first and the last stages, with one dvc.yaml."""
+    empty, full = folder / "empty", folder / "full"
+    for project in (empty, full):
+        make_project(project, in_one(pipeline_files()), params)
+    begin = repro(empty, first)[1:]
+    count = record(full, last)
+    print(f"one lock: {count} stages; all but the first and the last were recorded, not run", flush=True)
+    show("the first", begin)
+    show("the last", repro(full)[1:])
+    show_rest(full)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="DVC's own time for each stage of a whole card")
     parser.add_argument("--models", type=int, default=19, help="of the card (default: all)")
-    parser.add_argument("--first", type=int, default=100, help="stages that run in an empty project")
-    parser.add_argument("--last", type=int, default=100, help="stages that run where all others are done")
-    parser.add_argument("--last-in-one", type=int, default=100, help="the same, with one lock")
+    parser.add_argument("--precisions", type=int, default=6)
+    parser.add_argument("--targets", type=int, default=4)
+    parser.add_argument("--edge", type=int, default=100, help="how many are the first and the last stages")
+    parser.add_argument("--last-in-one", type=int, default=20, help="the last, with one lock: 10 s each")
     options = parser.parse_args()
-    params, files = card(options.models), pipeline_files()
+    params = card(options.models, options.precisions, options.targets)
     with tempfile.TemporaryDirectory() as temporary:
         os.environ.update(HOME=temporary, DVC_SITE_CACHE_DIR=f"{temporary}/site")
-        after, before = Path(temporary) / "after", Path(temporary) / "before"
-        measure("a lock for each kind", after, files, params, options.first, options.last)
-        measure("one lock", before, in_one(files), params, options.first, options.last_in_one)
+        run_all(Path(temporary) / "after", params, options.edge)
+        run_edges(Path(temporary) / "before", params, options.edge, options.last_in_one)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ pytest.importorskip("distributed")
 import cv2
 import dask.config
 import numpy as np
-from cluster_work import FAKED, POISON, WRONG, Echo, write_items
+from cluster_work import FAKED, POISON, WRONG, Echo, opened, write_items
 from distributed import Client, LocalCluster, Nanny
 from distributed.comm import CommClosedError
 from tiny_build import photograph, write_tiny
@@ -82,7 +82,7 @@ def test_results_come_from_both_workers_and_nothing_is_left(
     executor: Dask, client: Client, tmp_path: Path
 ) -> None:
     contents = {str(i): bytes([i]) for i in range(30)}
-    results, waiting = [], []
+    results, waiting, before = [], [], client.run(opened)
     for result in executor.map(Echo(sleep_s=0.02), write_items(tmp_path, contents), "echo"):
         results.append(result)
         waiting.append(client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)))
@@ -90,6 +90,8 @@ def test_results_come_from_both_workers_and_nothing_is_left(
     assert {process for *_, process in results} == set(client.run(os.getpid).values())
     assert max(waiting) <= 2 * AHEAD  # of 15 batches; and each worker takes one core, as it was started with
     assert set(client.run(cv2.getNumThreads).values()) == {1}
+    for worker, threads in client.run(opened).items():  # a session is loaded once, for all batches
+        assert threads[len(before[worker]) :] == [1]
     left = client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks))
     assert left == 0
     assert not any(client.run(lambda dask_worker: [n for n in dask_worker.plugins if "edsr" in n]).values())
@@ -156,6 +158,22 @@ def test_workers_unlike_this_machine_are_refused_by_name(
         InputError, match=r"^worker tcp:.* is refused: onnxruntime is 2\.0 there, 3\.0 here; "
     ):
         list(executor.map(Echo(), items, "echo"))
+
+
+def test_a_worker_that_joins_late_is_compared_as_well(
+    executor: Dask, client: Client, cluster: LocalCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    items = write_items(tmp_path, {str(i): b"" for i in range(60)})
+    processes = set()
+    late = None
+    try:
+        for *_, process in executor.map(Echo(sleep_s=0.05), items, "echo"):
+            processes.add(process)
+            late = late or client.sync(_start, cluster.scheduler_address, "late")
+        assert "(late) is refused: onnxruntime is 1.0 there, 2.0 here" in capsys.readouterr().err
+        assert client.run(os.getpid, workers=[late.worker_address])[late.worker_address] not in processes
+    finally:
+        client.sync(late.close)
 
 
 async def _start(address: str, name: str) -> Nanny:

@@ -1,7 +1,9 @@
 import random
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio
 
+from edsr_int8.cluster.in_process import InProcess
 from edsr_int8.cluster.threads import Threads
 from edsr_int8.data.degrade import bicubic
 from edsr_int8.data.images import read_rgb, write_png
@@ -84,6 +87,30 @@ def test_any_executor_and_any_order_of_parts_gives_the_same(folders):
     parts = list(alone["basicsr"].per_image)
     random.Random(3).shuffle(parts)
     assert merge(parts) == alone["basicsr"]
+
+
+class Killed(InProcess):
+    """Ends after three images."""
+
+    def map(self, *given: Any, **named: Any) -> Iterator[Any]:
+        yield from islice(super().map(*given, **named), 3)
+        raise KeyboardInterrupt
+
+
+def test_a_killed_run_goes_on_at_the_image_where_it_was(folders, tmp_path, monkeypatch):
+    scored: Counter[str] = Counter()
+    score = subject.score_image
+    monkeypatch.setattr(
+        subject, "score_image", lambda image, *rest: (scored.update([image.name]), score(image, *rest))[1]
+    )
+    wanted = {"protocols": RGB, "scale": 2, "partial": tmp_path / "partial"}
+    with pytest.raises(KeyboardInterrupt):
+        subject.evaluate(folders, executor=Killed(), **wanted)
+    first = scored.copy()
+    found = subject.evaluate(folders, **wanted)
+    again = scored - first
+    assert sum(again.values()) == 1 and set(scored) == set(NAMES)
+    assert found == evaluate(folders, protocols=RGB, scale=2)
 
 
 def test_every_file_is_decoded_once_for_all_protocols(folders, monkeypatch):

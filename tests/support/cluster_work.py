@@ -13,6 +13,7 @@ from edsr_int8.errors import InputError
 
 POISON, WRONG = b"kill", b"wrong"
 FAKED = "ECHO_ONNXRUNTIME"
+OPENED: list[int] = []  # in this process: with how many threads, each time
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Echo:
         return {"onnxruntime": os.environ.get(FAKED, "2.0")}
 
     def open(self, threads: int) -> Callable[[Iterable[Contents]], Iterator[tuple[str, bytes, int]]]:
+        OPENED.append(threads)
         return self._run
 
     def _run(self, contents: Iterable[Contents]) -> Iterator[tuple[str, bytes, int]]:
@@ -39,6 +41,11 @@ class Echo:
                 raise InputError(f"{item.paths[0]}: is wrong")
             time.sleep(self.sleep_s)
             yield item.name, item.files[0], os.getpid()
+
+
+def opened() -> list[int]:
+    """Where it runs: with how many threads work was opened, each time that it was."""
+    return list(OPENED)
 
 
 def write_items(folder: Path, contents: Mapping[str, bytes]) -> list[Item]:

@@ -16,6 +16,7 @@ from edsr_int8.cluster.shipped import Shipped
 from edsr_int8.data.images import read_rgb, write_png
 from edsr_int8.errors import InputError
 from edsr_int8.targets.base import Runner, open_target
+from edsr_int8.targets.execution import infer as subject
 from edsr_int8.targets.execution.infer import Upscaling, infer
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.targets.runtimes import onnxruntime as ort
@@ -187,3 +188,14 @@ def test_what_is_kept_belongs_to_the_build_and_the_row_but_not_to_a_number_of_th
     ]
     identities = [work.identity() for work in works]
     assert len(set(identities)) == 3 and identities[0] == identities[3]
+
+
+@pytest.mark.parametrize(("of_row", "of_worker", "taken"), [(0, 1, 1), (4, 2, 2), (1, 2, 1), (3, 0, 3)])
+def test_a_worker_computes_with_its_own_threads_and_no_more_than_the_row_has(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, of_row: int, of_worker: int, taken: int
+) -> None:
+    rows: list[TargetRow] = []
+    monkeypatch.setattr(subject, "open_target", lambda row: rows.append(row) or open_target(row))
+    monkeypatch.setattr(subject, "set_torch_threads", lambda row: None)
+    Upscaling(TargetRow("onnxruntime", threads=of_row), Shipped(tiny.path), None, 0).open(of_worker)
+    assert [row.threads for row in rows] == [taken]
