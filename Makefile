@@ -35,6 +35,8 @@ lint: $(VENV)/installed-for-tests
 $(VENV)/installed: pyproject.toml constraints.txt
 	@echo "installing into $(VENV) (a minute or two)"
 	$(PYTHON) -m venv $(VENV)
+	@# The pip that comes with Python 3.11 takes twice as long.
+	pip install --quiet --no-compile --constraint constraints.txt --upgrade pip
 	pip install --quiet --no-compile --constraint constraints.txt --editable '.[openvino]'
 	touch $@
 

@@ -15,7 +15,7 @@ from edsr_int8.metrics.colours import colour_shifts, write_pictures
 from edsr_int8.metrics.conformance import compare
 from edsr_int8.metrics.fid.requested import RequestedFid, requested_fid
 from edsr_int8.metrics.score_build import build_facts, fp32_outputs, score_build
-from edsr_int8.metrics.scores import BuildScores, Score, Unscored, read_status, write_scores
+from edsr_int8.metrics.scores import BuildScores, Score, Unscored, read_status, told, write_scores
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.executor import executor
 from edsr_int8.pipeline.rows import NATIVE_SHAPE, REFERENCE_PRECISION, REFERENCE_TARGET, Params, row
@@ -64,7 +64,10 @@ def score_target(params: Params, model: str, precision: str, target: str, partia
         shifts = colour_shifts(outputs, fp32, wanted.scale) if fp32 else ()
         if shifts:
             write_pictures(shifts, out)
-    write_scores(out / "scores.json", BuildScores(status, facts, ranges, datasets, shifts))
+    scores = BuildScores(status, facts, ranges, datasets, shifts)
+    write_scores(out / "scores.json", scores)
+    for line in told(scores):
+        print(f"{model} {precision} {target}: {line}")
 
 
 def compare_targets(params: Params, model: str, precision: str) -> None:

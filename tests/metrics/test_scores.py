@@ -14,6 +14,7 @@ from edsr_int8.metrics.scores import (
     Score,
     Unscored,
     read_scores,
+    told,
     write_scores,
 )
 
@@ -35,6 +36,15 @@ def build_scores() -> BuildScores:
 def test_scores_read_back_as_they_were_written(tmp_path: Path) -> None:
     write_scores(tmp_path / "scores.json", build_scores())
     assert read_scores(tmp_path / "scores.json") == build_scores()
+
+
+def test_scores_are_told_in_a_line_each() -> None:
+    assert list(told(build_scores())) == [
+        "set, official: 33.500 dB, the input 30.000, 45.0 dB from fp32",
+        "set, card: no card images",
+    ]
+    gone = BuildScores("unavailable: no such card", build_scores().facts, {}, {})
+    assert list(told(gone)) == ["unavailable: no such card"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Passes in their order, from a float graph to the int8 graph that they must lead to."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -97,6 +99,12 @@ def test_recipe_that_does_not_learn_from_crops_runs_no_forward_pass(
     rounded_by_stage(calibration)
     built = build(replace(MODEL_CARD, **knobs), replace(calibration, images=[]), tmp_path / "int8")
     assert by_onnxruntime(built, portrait[60:80, 40:60]).std() > 5
+
+
+def test_a_recipe_that_learns_nothing_waits_for_no_torch() -> None:
+    """Which takes seconds to import: a sweep of percentiles would take twice as long."""
+    code = "import sys, edsr_int8.quantization.passes; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """What scores.json holds: the figures of one build's images, and facts about the build itself."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import final
@@ -66,6 +66,20 @@ class BuildScores:
     datasets: Mapping[str, Mapping[str, Score | Unscored]]  # data set -> protocol; empty unless ok
     # Of each field of the colour chart, how far it is from fp32, grey levels; empty where nothing compares
     colour_shifts: tuple[float, ...] = ()
+
+
+def told(scores: BuildScores) -> Iterator[str]:
+    """A line for each data set and protocol, or for why there is none; shows while a long run goes on."""
+    if scores.status != "ok":
+        yield scores.status
+    for dataset, protocols in scores.datasets.items():
+        for protocol, score in protocols.items():
+            if isinstance(score, Unscored):
+                yield f"{dataset}, {protocol}: {score.reason}"
+            else:
+                from_fp32 = "" if score.fidelity_db is None else f", {score.fidelity_db:.1f} dB from fp32"
+                gained = f"{score.psnr_db:.3f} dB, the input {score.input_psnr_db:.3f}"
+                yield f"{dataset}, {protocol}: {gained}{from_fp32}"
 
 
 def write_scores(path: Path, scores: BuildScores) -> None:

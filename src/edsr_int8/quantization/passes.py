@@ -1,12 +1,16 @@
-"""From a float graph and a recipe to a quantized network: the passes of a recipe, in their order."""
+"""From a float graph and a recipe to a quantized network: the passes of a recipe, in their order.
+
+Passes that compute on crops import what they need of torch themselves: it takes seconds, which the recipes
+that learn nothing, and so every value of a sweep of percentiles, need not wait for.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edsr_int8.cluster.work import Executor
-from edsr_int8.quantization.algorithms import bias_correction, finetune, gptq, range_search
 from edsr_int8.quantization.algorithms.gptq_weights import load_weights
 from edsr_int8.quantization.analysis.curves import CurvePoint
 from edsr_int8.quantization.analysis.mixed_precision import high_precision_layers
@@ -23,12 +27,10 @@ from edsr_int8.quantization.rewrites import channel_transform, collapse_tail, eq
 from edsr_int8.quantization.rewrites.centre import centre_image
 from edsr_int8.quantization.rewrites.fold import fold
 from edsr_int8.quantization.scheme import POWER_OF_TWO
-from edsr_int8.quantization.simulation.channel_statistics import channel_moments, channel_peaks
-from edsr_int8.quantization.simulation.crops import Crops, cut_crops
-from edsr_int8.quantization.simulation.device import made_on
-from edsr_int8.quantization.simulation.objective import geometric_error, with_float_outputs
-from edsr_int8.quantization.simulation.quantsim import Simulation
 from edsr_int8.quantization.state import QuantizedNetwork
+
+if TYPE_CHECKING:
+    from edsr_int8.quantization.simulation.crops import Crops
 
 REWRITE_CROPS = 128  # that channel bases and channel peaks are computed from
 
@@ -53,7 +55,9 @@ class Calibration:
         return fold(read_network(self.float_model))
 
     @cached_property
-    def crops(self) -> Crops:
+    def crops(self) -> "Crops":
+        from edsr_int8.quantization.simulation.crops import cut_crops
+
         return cut_crops(self.images, self.statistics, all_colours=self.cover_colours).to(self.device)
 
 
@@ -95,7 +99,11 @@ def run(recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
         state = step(state, recipe, calibration)
     if state.curve and recipe.gptq:
         state = with_last_point(state, calibration)
-    return replace(state, network=made_on(calibration.device, state.network)) if recipe.learns else state
+    if not recipe.learns:
+        return state
+    from edsr_int8.quantization.simulation.device import made_on
+
+    return replace(state, network=made_on(calibration.device, state.network))
 
 
 def centre(state: QuantizedNetwork, _: Recipe, __: Calibration) -> QuantizedNetwork:
@@ -119,6 +127,8 @@ def fold_skip(state: QuantizedNetwork, recipe: Recipe, _: Calibration) -> Quanti
 
 def transform_channels(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
     """Every linear tensor in the channel basis in which rounding costs the output least."""
+    from edsr_int8.quantization.simulation.channel_statistics import channel_moments
+
     network, crops = state.network, calibration.crops.training[:REWRITE_CROPS]
     bases = channel_transform.linear_bases(network)
     read = {basis: _read(network, basis) for basis in bases}
@@ -138,6 +148,8 @@ def _read(network: Network, basis: channel_transform.Basis) -> list[str]:
 
 
 def equalize_channels(state: QuantizedNetwork, _: Recipe, calibration: Calibration) -> QuantizedNetwork:
+    from edsr_int8.quantization.simulation.channel_statistics import channel_peaks
+
     peaks = channel_peaks(state.network, calibration.crops.training[:REWRITE_CROPS])
     return replace(state, network=equalize.equalize(state.network, peaks))
 
@@ -172,14 +184,20 @@ def carry(state: QuantizedNetwork, recipe: Recipe, _: Calibration) -> QuantizedN
 
 
 def search_ranges(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
+    from edsr_int8.quantization.algorithms import range_search
+
     return range_search.search_ranges(state, calibration.float_network, recipe, calibration.crops)
 
 
 def correct_biases(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
+    from edsr_int8.quantization.algorithms import bias_correction
+
     return bias_correction.correct_biases(state, recipe, calibration.crops)
 
 
 def learn(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
+    from edsr_int8.quantization.algorithms import finetune
+
     # Until biases are corrected, the rewritten network is the float one, and in the very sums that learn.
     wanted = calibration.float_network if recipe.bias_correction else state.network
     return finetune.finetune(state, wanted, recipe, calibration.crops)
@@ -189,18 +207,19 @@ def round_weights(state: QuantizedNetwork, recipe: Recipe, calibration: Calibrat
     """By GPTQ. A recipe that does not learn shares the weights that the gptq stage rounded once for all."""
     if recipe.needs_gptq_weights:
         rounded = load_weights(calibration.gptq_weights, state.network, recipe.structure.label)
-    else:
-        rounded = gptq.gptq(
-            state.network,
-            calibration.crops.training,
-            state.in_float,
-            power_of_two=state.scheme in POWER_OF_TWO,
-        )
+        return replace(state, network=rounded)
+    from edsr_int8.quantization.algorithms import gptq
+
+    crops, power_of_two = calibration.crops.training, state.scheme in POWER_OF_TWO
+    rounded = gptq.gptq(state.network, crops, state.in_float, power_of_two=power_of_two)
     return replace(state, network=rounded)
 
 
 def with_last_point(state: QuantizedNetwork, calibration: Calibration) -> QuantizedNetwork:
     """The finetuning curve with one more point: the error after the weights were rounded."""
+    from edsr_int8.quantization.simulation.objective import geometric_error, with_float_outputs
+    from edsr_int8.quantization.simulation.quantsim import Simulation
+
     images, wanted = with_float_outputs(calibration.float_network, calibration.crops.held_out)
     error = geometric_error(Simulation(state).to(images.device), images, wanted)
     return replace(state, curve=(*state.curve, CurvePoint(state.curve[-1].step, None, error)))

@@ -138,3 +138,17 @@ def test_only_named_tensors_and_weights_are_rounded(quantized: States, crops: to
     for each in found:
         assert not torch.equal(each, exact) and not torch.equal(each, rounded)
     assert not torch.equal(*found)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", NAMES)
+def test_a_pass_that_is_resumed_ends_like_a_whole_one(
+    quantized: States, crops: torch.Tensor, name: str
+) -> None:
+    """Bit for bit, from before the layer that is quantized alone; and it can be resumed again."""
+    simulation, images = Simulation(quantized(name)), crops[:2].float()
+    for layer, paused in zip(simulation.state.network.layers, simulation.paused(images), strict=True):
+        for rounding in (Rounding(frozenset([layer.name]), frozenset()), NOTHING):
+            assert torch.equal(
+                simulation.resume(paused, rounding=rounding), simulation(images, rounding=rounding)
+            )

@@ -31,6 +31,7 @@ from edsr_int8.quantization.simulation.quantsim import NOTHING, Simulation
 from edsr_int8.quantization.state import QuantizedNetwork
 
 DAMPING = 0.01  # of the mean second moment, added to each
+BLOCK = 64  # inputs
 CROPS = 64  # at 32x32 pixels, 100 windows for each weight of a 3x3 kernel over 64 channels
 
 
@@ -117,17 +118,30 @@ def on_grid(weight: Tensor, moment: Tensor, *, power_of_two: bool = False) -> Te
         step = step.log2().ceil().exp2()
     # The strongest inputs first: those after them compensate, and at the end little is left to compensate.
     order = torch.argsort(moment.diagonal(), descending=True, stable=True)
-    factor = _factor(moment[order][:, order])
-    left = (weight / step)[:, order]
-    fixed = left.abs() > LARGEST - 1e-6
-    signs = left.sign()
-    codes = torch.zeros_like(left)
-    for i in range(left.shape[1]):
-        nearest = left[:, i].round().clamp(-LARGEST, LARGEST)
-        codes[:, i] = torch.where(fixed[:, i], LARGEST * signs[:, i], nearest)
-        error = (left[:, i] - codes[:, i]) / factor[i, i]
-        left[:, i + 1 :] -= error[:, None] * factor[i, i + 1 :]
-    return (codes * step)[:, torch.argsort(order)]
+    factor = _factor(moment[order][:, order]).cpu().numpy()
+    codes = _codes((weight / step)[:, order].T.cpu().numpy(), factor)
+    return (torch.from_numpy(codes.T).to(step.device) * step)[:, torch.argsort(order)]
+
+
+def _codes(weight: np.ndarray, factor: np.ndarray) -> np.ndarray:
+    """`weight` (inputs x outputs, in steps) rounded input by input, by the upper factor of `_factor`.
+
+    In numpy, whose calls on short rows cost a sixth of torch's. The error of a block of inputs reaches those
+    after the block in one product, as in the paper's section 3.3.
+    """
+    left = np.ascontiguousarray(weight)
+    largest = np.abs(left) > LARGEST - 1e-6
+    codes = LARGEST * np.sign(left)
+    for start in range(0, len(left), BLOCK):
+        stop = min(start + BLOCK, len(left))
+        errors = np.empty_like(left[start:stop])
+        for i in range(start, stop):
+            nearest = np.clip(np.rint(left[i]), -LARGEST, LARGEST)
+            np.copyto(codes[i], nearest, where=~largest[i])
+            errors[i - start] = (left[i] - codes[i]) / factor[i, i]
+            left[i + 1 : stop] -= factor[i, i + 1 : stop, None] * errors[i - start]
+        left[stop:] -= factor[start:stop, stop:].T @ errors
+    return codes
 
 
 def _factor(moment: Tensor) -> Tensor:

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from edsr_int8.progress import bar
 from edsr_int8.quantization.analysis.losses import Loss
 from edsr_int8.quantization.calibration.quantization_parameters import choose_grids, load_histograms
-from edsr_int8.quantization.ir.layers import Conv
+from edsr_int8.quantization.ir.layers import Conv, Layer
 from edsr_int8.quantization.ir.read_onnx import read_network
 from edsr_int8.quantization.recipe import MODEL_CARD, Statistics
 from edsr_int8.quantization.rewrites.fold import fold
@@ -30,26 +31,26 @@ def measure_losses(
     return sensitivity(QuantizedNetwork(network, grids), crops.training)
 
 
+@torch.no_grad()
 def sensitivity(state: QuantizedNetwork, crops: Tensor) -> list[Loss]:
-    """Losses on uint8 NCHW `crops`: `all` first, then tensors and convolutions in the network's order."""
+    """Losses on uint8 NCHW `crops`: `all` first, then tensors and convolutions in the network's order.
+
+    What comes before the layer that is quantized alone is computed once for all: half of all work.
+    """
     simulation, network = Simulation(state).to(crops.device), state.network
     images, wanted = with_float_outputs(network, crops)
-    tensors = frozenset(state.grids)
-    weights = frozenset(x.name for x in network.layers if isinstance(x, Conv))
-
-    def measure(rounded_tensors: frozenset[str], rounded_weights: frozenset[str]) -> float:
-        return mean_error(simulation, images, wanted, Rounding(rounded_tensors, rounded_weights))
-
-    found = [Loss("all", "all", measure(tensors, weights))]
-    for name, kind in bar(list(_rounded(state)), "sensitivity", unit="rounding"):
-        one, none = frozenset([name]), frozenset[str]()
-        found.append(Loss(name, kind, measure(one, none) if kind == "tensor" else measure(none, one)))
+    found = [Loss("all", "all", mean_error(simulation, images, wanted))]
+    for before in bar(simulation.paused(images), "sensitivity", unit="layer", total=len(network.layers)):
+        layer = network.layers[before.before]
+        for kind, rounding in _alone(layer, state):
+            squares = (simulation.resume(before, rounding=rounding) - wanted).square()
+            found.append(Loss(layer.name, kind, float(squares.mean(dim=(1, 2, 3)).mean())))
     return found
 
 
-def _rounded(state: QuantizedNetwork) -> Iterator[tuple[str, str]]:
-    for layer in state.network.layers:
-        if layer.name in state.grids:
-            yield layer.name, "tensor"
-        if isinstance(layer, Conv):
-            yield layer.name, "weights"
+def _alone(layer: Layer, state: QuantizedNetwork) -> Iterator[tuple[str, Rounding]]:
+    none, one = frozenset[str](), frozenset([layer.name])
+    if layer.name in state.grids:
+        yield "tensor", Rounding(tensors=one, weights=none)
+    if isinstance(layer, Conv):
+        yield "weights", Rounding(tensors=none, weights=one)

@@ -7,7 +7,7 @@ al. 2020, https://arxiv.org/abs/1902.08153).
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,6 +48,15 @@ class Rounding:
 ALL = Rounding()
 TENSORS = Rounding(weights=frozenset())
 NOTHING = Rounding(frozenset(), frozenset())
+
+
+@dataclass(frozen=True, eq=False)
+class Paused:
+    """A forward pass before one of the layers, and the tensors that are still to be read."""
+
+    before: int  # index of the layer
+    unrounded: Mapping[str, Tensor]  # as high-precision consumers read them ...
+    quantized: Mapping[str, Tensor]  # ... and as int8 consumers do
 
 
 class Simulation(nn.Module):
@@ -93,27 +102,51 @@ class Simulation(nn.Module):
 
     def forward(self, image: Tensor, *, rounding: Rounding = ALL, see: See | None = None) -> Tensor:
         """Quantize what `rounding` names. `see` looks at every tensor before it is quantized."""
-        inverses = [torch.linalg.inv(basis) for basis in self.bases]
-        centred = image - self.centre
-        unrounded = {IMAGE: centred}  # tensors as high-precision consumers read them ...
-        quantized = {IMAGE: centred}  # ... and as int8 consumers do
-        for i, layer in enumerate(self.state.network.layers):
-            value = self._compute(layer, unrounded, quantized, inverses, rounding)
-            value = see(layer.name, value) if see else value
-            if isinstance(layer, PixelShuffle):  # moves codes: quantized where its input was
-                source = layer.inputs[0]
-                alike = unrounded[source] is quantized[source]
-                moved = value if alike else functional.pixel_shuffle(quantized[source], layer.factor)
-                unrounded[layer.name], quantized[layer.name] = value, moved
-            else:
-                on_grid = self._quantize(layer, value, rounding)
-                quantized[layer.name] = on_grid
-                high = layer.name in self.state.high_precision
-                unrounded[layer.name] = self._quantize_wide(layer, value, rounding) if high else on_grid
-            for name in layer.inputs:  # release a tensor after its last consumer
-                if self.last_consumer[name] == i:
-                    del unrounded[name], quantized[name]
+        return self.resume(self._start(image), rounding=rounding, see=see)
+
+    def resume(self, paused: Paused, *, rounding: Rounding = ALL, see: See | None = None) -> Tensor:
+        """The output of a pass from where it is paused on, as `forward` gives it; `paused` stays as it is."""
+        inverses = self._inverses()
+        for _ in range(paused.before, len(self.state.network.layers)):
+            paused, value = self._step(paused, inverses, rounding, see)
         return value + self.centre
+
+    def paused(self, image: Tensor) -> Iterator[Paused]:
+        """A pass that quantizes nothing, paused before each layer in turn."""
+        paused, inverses = self._start(image), self._inverses()
+        for _ in self.state.network.layers:
+            yield paused
+            paused, _ = self._step(paused, inverses, NOTHING, None)
+
+    def _start(self, image: Tensor) -> Paused:
+        centred = {IMAGE: image - self.centre}
+        return Paused(0, centred, centred)
+
+    def _inverses(self) -> list[Tensor]:
+        return [torch.linalg.inv(basis) for basis in self.bases]
+
+    def _step(
+        self, paused: Paused, inverses: list[Tensor], rounding: Rounding, see: See | None
+    ) -> tuple[Paused, Tensor]:
+        """The pass before the next layer, and the value that this one gives."""
+        layer = self.state.network.layers[paused.before]
+        unrounded, quantized = dict(paused.unrounded), dict(paused.quantized)
+        value = self._compute(layer, unrounded, quantized, inverses, rounding)
+        value = see(layer.name, value) if see else value
+        if isinstance(layer, PixelShuffle):  # moves codes: quantized where its input was
+            source = layer.inputs[0]
+            alike = unrounded[source] is quantized[source]
+            moved = value if alike else functional.pixel_shuffle(quantized[source], layer.factor)
+            unrounded[layer.name], quantized[layer.name] = value, moved
+        else:
+            on_grid = self._quantize(layer, value, rounding)
+            quantized[layer.name] = on_grid
+            high = layer.name in self.state.high_precision
+            unrounded[layer.name] = self._quantize_wide(layer, value, rounding) if high else on_grid
+        for name in layer.inputs:  # release a tensor after its last consumer
+            if self.last_consumer[name] == paused.before:
+                del unrounded[name], quantized[name]
+        return Paused(paused.before + 1, unrounded, quantized), value
 
     def _compute(
         self,

@@ -17,7 +17,8 @@ from edsr_int8.ending import end_on_signals
 from edsr_int8.machine import cores, machine
 from edsr_int8.progress import bar
 from edsr_int8.targets.base import Target, Unavailable, open_target
-from edsr_int8.targets.execution.upscale import open_build
+from edsr_int8.targets.execution.build import read_build
+from edsr_int8.targets.execution.upscale import open_build, require
 from edsr_int8.targets.figures import Placement, Timing
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.targets.torch_threads import set_torch_threads
@@ -46,6 +47,11 @@ def measure(
         version=target.probe()["version"],
         threads=target.row.threads or cores(),
     )
+    try:  # before a process is started for it
+        build = read_build(model)
+        require(target, build.dtype, build.scheme)
+    except Unavailable as error:
+        return replace(timing, status=f"unavailable: {error}")
     ending = partial(end_on_signals, with_parent=True)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=ending) as pool:
         try:
