@@ -23,7 +23,7 @@ from edsr_int8.targets.figures import Placement, Timing
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.targets.torch_threads import set_torch_threads
 
-ENOUGH_S = 1.5  # of runs, once there are FEWEST
+ENOUGH_S = 1.5  # of runs, once there are FEWEST; a single run as long will do, after one that does not count
 FEWEST = 3
 SIMULATED = "it is simulated here; its speed and memory are not the device's"
 
@@ -92,8 +92,8 @@ def counted_seconds(
 ) -> list[float]:
     """Seconds of each run that counts: `runs` of them after `warmup`, or fewer once ENOUGH_S have passed.
 
-    Never fewer than three, or `runs`: a median of three is not moved by a slow first run, so that one counts
-    where there are no more.
+    Then never fewer than three, or `runs`: a median of three is not moved by a slow first run, so that one
+    counts where there are no more. Of runs that take ENOUGH_S each, one.
     """
     seconds: list[float] = []
     fewest = min(FEWEST, runs)
@@ -101,6 +101,8 @@ def counted_seconds(
         start = clock()
         run()
         seconds.append(clock() - start)
+        if len(seconds) > warmup and seconds[-1] >= ENOUGH_S:
+            return seconds[warmup:]
         if len(seconds) >= fewest and sum(seconds) >= ENOUGH_S:
             break
     return seconds[warmup:] if len(seconds) - warmup >= fewest else seconds
