@@ -87,3 +87,9 @@ def test_a_file_that_does_not_fit_is_named_as_it_would_have_been_called(tmp_path
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert said.startswith(f"{tmp_path}/out/a.csv: ") and said.endswith("make room and run again\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_process_that_is_done_ends_at_once_and_all_that_it_said_is_read() -> None:
+    said = "import atexit, edsr_int8.ending as e; atexit.register(print, 'late'); print('done'); e.end_done()"
+    ended = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", "")

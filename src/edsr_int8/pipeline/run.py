@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from edsr_int8.ending import end_done
 from edsr_int8.errors import InputError, told
 from edsr_int8.pipeline.params import load
 from edsr_int8.pipeline.recovery import keep_locks
@@ -20,3 +21,5 @@ def run(stage: Callable[..., None]) -> None:
         sys.exit(f"error: {error}")
     except OSError as error:
         sys.exit(f"error: {told(error)}")
+    if "torch" in sys.modules:
+        end_done()
