@@ -25,8 +25,10 @@ from edsr_int8.cluster.in_process import InProcess
 from edsr_int8.cluster.work import Executor, Item
 from edsr_int8.data.images import write_png
 from edsr_int8.errors import InputError
+from edsr_int8.metrics.conformance import compare
 from edsr_int8.metrics.evaluate import Folders, evaluate
 from edsr_int8.metrics.protocols import PROTOCOLS
+from edsr_int8.quantization.analysis.coverage import middle
 from edsr_int8.quantization.calibration.observe import observe_network
 from edsr_int8.quantization.ir.layers import IMAGE, Conv, Network
 from edsr_int8.targets.base import open_target
@@ -208,19 +210,20 @@ def test_stages_give_the_same_bytes_while_workers_die_and_join(
 
 
 def _files(model: Path, executor: Executor, out: str) -> dict[str, Any]:
-    """The images of a build, their scores, and the histograms of a layer."""
+    """The images of a build, their scores, how far they are from those made here, a layer's histogram."""
     weight = np.random.default_rng(0).normal(size=(4, 3, 3, 3))
     network = Network((Conv("head", (IMAGE,), weight, np.zeros(4)),), {"receptive_radius": "1"})
     paths = sorted(Path("set/lr").iterdir())
-    histogram = observe_network(network, ["head"], paths, tile=16, executor=executor)["head"]
+    histogram = observe_network(network, ["head"], paths, tile=16, cut=middle, executor=executor)["head"]
     target = open_target(TargetRow("onnxruntime", threads=1, memory_budget_mb=1024))
-    infer(target, model, {"set": Path("set")}, Path(out), partial=Path("partial"), executor=executor)
-    images = {path.name: path.read_bytes() for path in sorted(Path(out, "set").iterdir())}
-    folders = Folders(lr=Path("set/lr"), hr=Path("here/set"), outputs=Path(out, "set"))
+    infer(target, model, {"in/set": Path("set")}, Path(out), partial=Path("partial"), executor=executor)
+    images = {path.name: path.read_bytes() for path in sorted(Path(out, "in/set").iterdir())}
+    folders = Folders(lr=Path("set/lr"), hr=Path("here/in/set"), outputs=Path(out, "in/set"))
     scores = evaluate(
         folders, protocols=[PROTOCOLS["basicsr"]], scale=2, partial=Path("scores", out), executor=executor
     )
-    assert len(images) == 8
+    apart = compare(Path(out), Path("here"), executor=executor)
+    assert len(images) == 8 and apart["in/set"].equal_share == 1
     assert histogram.counts.sum() > 0
     found = {"scores": scores, "counts": histogram.counts.tobytes(), "ends": (histogram.low, histogram.high)}
     return {**images, **found}
