@@ -18,6 +18,7 @@ class Served:
     )  # each of the first answers is this error; 0: none at all
     says_length: bool = True
     range_start: int | None = None  # where every answer to a Range begins, whatever is asked
+    attachment: bool = False  # names the file in the head, as Google Drive does
     raw: bytes | None = None  # the whole answer, head and all, in place of everything else
 
 
@@ -57,6 +58,8 @@ class Handler(BaseHTTPRequestHandler):
     def send(self, file: Served, status: int, start: int) -> None:
         body = file.body[start:]
         headers = {"Content-Length": str(len(body))} if file.says_length else {}
+        if file.attachment:
+            headers["Content-Disposition"] = 'attachment; filename="a.zip"'
         if status == 206:
             headers["Content-Range"] = f"bytes {start}-{len(file.body) - 1}/{len(file.body)}"
         self.answer(status, headers)

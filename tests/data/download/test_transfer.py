@@ -13,11 +13,13 @@ import subprocess
 import sys
 import threading
 import types
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from http_server import Served, serving
+from http_server import Served, Server, serving
 
+from edsr_int8.data.download import drive
 from edsr_int8.data.download import transfer as module
 from edsr_int8.data.download.pace import Pace
 from edsr_int8.data.download.transfer import download
@@ -320,32 +322,78 @@ def test_build_and_data_may_lie_on_two_disks(here: Here, monkeypatch: pytest.Mon
     assert not here.partial.exists()
 
 
-def test_google_drive_without_gdown_says_what_to_install(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "gdown", None)
-    with pytest.raises(InputError, match=r"drive:ID/a.zip: .*pip install 'edsr-int8\[drive\]'; put the file"):
-        here.fetch("drive:ID/a.zip")
+PAGE = b"""<html><body><p class="uc-warning-caption">Google Drive can't scan this file for viruses.</p>
+<form id="download-form" action="%s" method="get"><input type="submit" value="Download anyway"/>
+<input type="hidden" name="id" value="ID"><input type="hidden" name="confirm" value="t&amp;u"></form>"""
 
 
-def test_google_drive_goes_through_gdown(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    def from_drive(*, id: str, output: str, resume: bool, **_: object) -> str:
-        assert id == "ID" and resume
-        Path(output).write_bytes(BODY)
-        return output
+@pytest.fixture
+def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """In place of Google Drive: `ask` is what it shows first, `file` what lies behind the page's button."""
+    with serving({"ask": Served(BODY, attachment=True), "file": Served(BODY, attachment=True)}) as server:
+        monkeypatch.setattr(drive, "ADDRESS", server.url("ask?id="))
+        yield server
 
-    monkeypatch.setitem(sys.modules, "gdown", types.SimpleNamespace(download=from_drive))
+
+def test_google_drive_gives_small_files_at_once(here: Here, google: Server) -> None:
     here.fetch("drive:ID/a.zip")
     assert here.destination.read_bytes() == BODY
+    assert [path for path, *_ in google.log] == ["/ask?id=ID"]
 
 
-def test_what_google_drive_refuses_is_told_in_one_line(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
-    def from_drive(**_: object) -> str:
-        raise RuntimeError("Failed to retrieve file url:\n\n\tToo many users\n")
+def test_google_drive_gives_large_files_behind_a_page_and_a_part_goes_on(here: Here, google: Server) -> None:
+    google.files["ask"] = Served(PAGE % google.url("file").encode(), ranges=False)
+    here.begin(BODY[:HALF])
+    here.fetch("drive:ID/a.zip")
+    assert here.destination.read_bytes() == BODY
+    assert google.log[-1] == ("/file?id=ID&confirm=t%26u", 206, f"bytes={HALF}-")
 
-    monkeypatch.setitem(sys.modules, "gdown", types.SimpleNamespace(download=from_drive))
-    with pytest.raises(
-        InputError, match=r"drive:ID/a\.zip: Failed to retrieve file url: Too many users; put"
-    ):
+
+@pytest.mark.parametrize("known", [len(BODY), 0], ids=["of the row", "of the server"])
+def test_google_drive_gives_no_more_bytes_than_are_known(here: Here, google: Server, known: int) -> None:
+    google.files["ask"] = Served(PAGE % google.url("file").encode())
+    length = b"" if known else b"Content-Length: 1000000\r\n"
+    head = b"HTTP/1.0 200 OK\r\nContent-Disposition: attachment\r\n" + length + b"\r\n"
+    google.files["file"] = Served(b"", raw=head + BODY + b"more" * 10_000)
+    if known:
+        with pytest.raises(InputError, match=r"drive:ID/a\.zip: gives more than 1000000 bytes"):
+            here.fetch("drive:ID/a.zip", expected_bytes=known)
+        assert not here.partial.exists() or not here.partial.stat().st_size
+    else:
+        here.fetch("drive:ID/a.zip")  # what comes after the length is not read
+        assert here.destination.read_bytes() == BODY
+
+
+def test_google_drive_must_not_be_too_slow(
+    here: Here, google: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    minutes = itertools.count(step=60.0)
+    monkeypatch.setattr(module, "Pace", lambda: Pace(lambda: next(minutes)))
+    google.files["ask"] = Served(BODY[:5000], attachment=True)
+    with pytest.raises(InputError, match=r"drive:ID/a\.zip: gives less than 1000 bytes a second"):
         here.fetch("drive:ID/a.zip")
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        (b'<p class="uc-error-subcaption">Too many users have <b>viewed</b> it.\n Try later</p><p>x</p>',
+         "Too many users have viewed it. Try later;"),
+        (b"<html>Sign in</html>",
+         "shows a page and not the file; is it shared with anyone who has the link; put"),
+        (b'<form id="download-form" action="file:///etc/passwd">', "leads to 'file:///etc/passwd[?]', which"),
+        (b'<form id="download-form" action="ask">', "shows one page after the other;"),
+        (b"<p>" * 400_000, "shows a page without end;"),
+        (b"\xff<form <form id=download-form", "shows a page and not the file"),
+    ],
+)  # fmt: skip
+def test_what_google_drive_shows_in_place_of_a_file_is_told_in_one_line(
+    here: Here, google: Server, page: bytes, said: str
+) -> None:
+    google.files["ask"] = Served(page)
+    with pytest.raises(InputError, match=rf"drive:ID/a\.zip: {said}") as refused:
+        here.fetch("drive:ID/a.zip")
+    assert "\n" not in str(refused.value)
 
 
 def test_a_terminal_sees_rate_and_remaining_time(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:

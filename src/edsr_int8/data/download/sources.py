@@ -4,9 +4,7 @@ A server may be broken, or hostile: its answer is read chunk by chunk, and none 
 """
 
 import errno
-import os
 import re
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 import requests
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
+from edsr_int8.data.download import drive
 from edsr_int8.data.download.urls import scheme
 
 CHUNK_BYTES = 1 << 16
@@ -48,15 +47,15 @@ class Stream:
 
 @contextmanager
 def opened(url: str, start: int) -> Iterator[Stream]:
-    """The bytes of an http, https or file URL from offset `start`, or from 0 if the server ignores it.
+    """The bytes of an http, https, file or drive URL from offset `start`, or from 0 if the server ignores it.
 
     Raises SourceError, also while the chunks are read.
     """
     if scheme(url) == "file":
         with _file(url, start) as stream:
             yield stream
-    elif scheme(url) in ("http", "https"):
-        response = _answer(url, start)
+    elif scheme(url) in ("http", "https", "drive"):
+        response = _from_drive(url, start) if scheme(url) == "drive" else _answer(url, start)
         try:
             yield _stream(response, start)
         finally:
@@ -77,6 +76,36 @@ def _file(url: str, start: int) -> Iterator[Stream]:
     with file:
         file.seek(start)
         yield Stream(start, path.stat().st_size, iter(lambda: file.read(CHUNK_BYTES), b""))
+
+
+def _from_drive(url: str, start: int) -> requests.Response:
+    """The answer for `drive:ID` or `drive:ID/NAME`, behind the page that Google shows before large files."""
+    first = drive.address(urlsplit(url).path.partition("/")[0])
+    response = _answer(first, start)
+    if not _is_page(response):
+        return response
+    with response:
+        page = b""
+        for chunk in _chunks(response):
+            page += chunk
+            if len(page) > drive.MOST_BYTES:
+                raise SourceError("shows a page without end")
+    try:
+        behind = drive.behind(page.decode(errors="replace"), first)
+    except ValueError as error:
+        raise SourceError(str(error)[:SHOWN]) from None
+    if scheme(behind) not in ("http", "https"):
+        raise SourceError(f"leads to {behind[:SHOWN]!r}, which cannot be fetched")
+    response = _answer(behind, start)
+    if _is_page(response):
+        response.close()
+        raise SourceError("shows one page after the other")
+    return response
+
+
+def _is_page(response: requests.Response) -> bool:
+    """Whether it is for people: Google names a file in the head of its answer."""
+    return response.status_code == 200 and "Content-Disposition" not in response.headers
 
 
 def _answer(url: str, start: int) -> requests.Response:
@@ -166,24 +195,3 @@ def _in_words(error: Exception) -> SourceError:
     cause = getattr(inner, "reason", None) or (getattr(inner, "args", ()) or (inner,))[-1]
     words = " ".join(str(cause).rsplit(": ", 1)[-1].split())[:SHOWN]
     return SourceError(words) if isinstance(error, requests.exceptions.SSLError) else TransientError(words)
-
-
-def from_drive(url: str, target: Path) -> None:
-    """Fetch `drive:ID` or `drive:ID/NAME` from Google Drive to `target`; gdown resumes by itself."""
-    try:
-        import gdown
-    except ImportError:
-        raise SourceError("Google Drive needs gdown: pip install 'edsr-int8[drive]'") from None
-    identifier = urlsplit(url).path.partition("/")[0]
-    whole = target.with_name(target.name + ".drive")  # gdown keeps its unfinished file beside this one
-    try:
-        gdown.download(
-            id=identifier, output=str(whole), quiet=not sys.stderr.isatty(), use_cookies=False, resume=True
-        )
-        os.replace(whole, target)
-    except requests.RequestException as error:
-        raise _in_words(error) from None
-    except Exception as error:  # gdown's exceptions differ between its versions
-        if isinstance(error, OSError) and error.errno in FULL_DISK:
-            raise
-        raise SourceError(" ".join(str(error).split())[:SHOWN]) from None

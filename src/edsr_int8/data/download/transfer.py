@@ -16,7 +16,6 @@ from urllib.parse import quote
 from edsr_int8.data.download import sources
 from edsr_int8.data.download.pace import SLOWEST, Pace
 from edsr_int8.data.download.sources import SourceError, TransientError
-from edsr_int8.data.download.urls import scheme
 from edsr_int8.errors import InputError
 from edsr_int8.files import at_home, atomic
 from edsr_int8.progress import byte_bar
@@ -120,9 +119,6 @@ def _append_patiently(url: str, partial: Path, expected_bytes: int, sleep: Calla
 
 
 def _append(url: str, partial: Path, expected_bytes: int, pace: Pace) -> None:
-    if scheme(url) == "drive":
-        _check_disk(partial, expected_bytes - _length(partial))
-        return sources.from_drive(url, partial)
     with sources.opened(url, _length(partial)) as stream:
         total = stream.total or expected_bytes
         if expected_bytes and total != expected_bytes:
@@ -131,7 +127,6 @@ def _append(url: str, partial: Path, expected_bytes: int, pace: Pace) -> None:
         _write(stream, partial, total, pace)
     if stream.total and _length(partial) < stream.total:
         raise TransientError(f"ended after {_length(partial)} of {stream.total} bytes")
-    return None
 
 
 def _write(stream: sources.Stream, partial: Path, total: int, pace: Pace) -> None:

@@ -12,8 +12,6 @@ from math import inf, prod
 from pathlib import Path
 from typing import Any
 
-import onnx
-
 from edsr_int8.cluster.facts import process_facts
 from edsr_int8.cluster.in_process import InProcess
 from edsr_int8.cluster.kept import Kept, Result, complete, unfinished
@@ -22,6 +20,7 @@ from edsr_int8.cluster.work import Contents, Executor, Item
 from edsr_int8.data.images import Image, encode_png, image_shape, read_rgb
 from edsr_int8.errors import InputError
 from edsr_int8.files import atomic_folder, link, sha256, write_json
+from edsr_int8.onnx_file import read_onnx
 from edsr_int8.targets.base import Compiles, Target, Unavailable, open_target
 from edsr_int8.targets.execution.build import Build, read_build
 from edsr_int8.targets.execution.upscale import BYTES_PER_IMAGE_PIXEL, Upscaler, open_build, require
@@ -150,7 +149,7 @@ def _say_how_long(
         count = sum(len(tiles(*image_shape(path), *shape, build.whole.radius)) for path in sources.values())
     except InputError:  # an image is smaller than the tile: running it says which
         return
-    macs = sum(conv_macs(onnx.load(build.path).graph).values()) * prod(shape)
+    macs = sum(conv_macs(read_onnx(build.path).graph).values()) * prod(shape)
     minutes = count * rate * macs / 1e9 / 60
     runtime = target.row.runtime
     print(f"{runtime}: simulates {count} tiles, about {max(minutes, 1):.0f} min", file=sys.stderr)

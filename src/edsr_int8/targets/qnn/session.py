@@ -6,9 +6,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import onnx
 import onnxruntime
 
+from edsr_int8.onnx_file import read_onnx
 from edsr_int8.onnx_session import session_options
 from edsr_int8.targets.base import Unavailable, one_line
 from edsr_int8.targets.form import Form, in_form
@@ -59,8 +59,9 @@ def open_session(
         options.add_session_config_entry(key, value)
     wanted = {"backend_type": "htp", "htp_arch": architecture, **(provider or {})}
     options.add_provider_for_devices(list(devices()), wanted)
+    build = read_onnx(model)
     try:
-        written = in_form(onnx.load(model), Form(OPSET, fused_relu=False, shape=shape)).SerializeToString(
+        written = in_form(build, Form(OPSET, fused_relu=False, shape=shape)).SerializeToString(
             deterministic=True
         )
         return onnxruntime.InferenceSession(written, options)

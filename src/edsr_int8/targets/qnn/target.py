@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from onnxruntime import InferenceSession
 
 from edsr_int8.errors import InputError
 from edsr_int8.machine import X86_64
+from edsr_int8.onnx_file import read_onnx
 from edsr_int8.targets.base import Capabilities, Runner, Unavailable, one_line
 from edsr_int8.targets.figures import Arithmetic, Placement
 from edsr_int8.targets.placement import placement
@@ -81,7 +81,7 @@ class Qnn:
         assigned = session.get_provider_graph_assignment_info()
         elsewhere = [len(part.get_nodes()) for part in assigned if part.ep_name != PROVIDER]
         partitions = len(assigned) - len(elsewhere)
-        return placement(onnx.load(model).graph, kinds, partitions=partitions, cpu_nodes=sum(elsewhere))
+        return placement(read_onnx(model).graph, kinds, partitions=partitions, cpu_nodes=sum(elsewhere))
 
     def compile(self, model: Path, out: Path) -> None:
         """Write `out`/<architecture>.onnx and .bin, a context binary for each HTP that the plugin knows."""

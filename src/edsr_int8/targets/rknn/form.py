@@ -8,9 +8,9 @@ codes -127..127 become -128..126; both ends are 127 steps away, and the toolkit'
 from pathlib import Path
 
 import numpy as np
-import onnx
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from edsr_int8.onnx_file import read_onnx
 from edsr_int8.targets.form import Form, in_form
 from edsr_int8.targets.graph import producers
 
@@ -25,7 +25,7 @@ def rknn_form(model: Path, shape: Shape) -> ModelProto:
 
     ValueError where a part of it has no such form.
     """
-    build = onnx.load(model)
+    build = read_onnx(model)
     if any(tensor.data_type == TensorProto.UINT16 for tensor in build.graph.initializer):
         raise ValueError(WIDE)
     written = in_form(build, Form(OPSET, shape=shape))

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 
 from edsr_int8.files import atomic
+from edsr_int8.onnx_file import read_onnx
 from edsr_int8.targets.base import Capabilities, Runner, Unavailable, one_line
 from edsr_int8.targets.figures import Arithmetic, Placement
 from edsr_int8.targets.placement import placement
@@ -56,7 +57,7 @@ class Rknn:
     def placement(self, model: Path, *, height: int, width: int) -> Placement:
         """By the table of operations that the compiler prints."""
         operations = self._toolkit(model, height, width).operations()
-        return placed(onnx.load(model), operations)
+        return placed(read_onnx(model), operations)
 
     def compile(self, model: Path, out: Path) -> None:
         """Write `out`/<platform>.rknn. The toolkit leaves some of its bytes to chance, so they differ."""
