@@ -8,6 +8,7 @@ from edsr_int8.files import link
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.rows import Params, row
 from edsr_int8.pipeline.run import run
+from edsr_int8.pipeline.settings import learning
 from edsr_int8.pipeline.torch_device import torch_device
 from edsr_int8.pipeline.torch_threads import fix_torch_threads
 from edsr_int8.quantization.analysis.curves import CurvePoint, write_curve
@@ -15,10 +16,10 @@ from edsr_int8.quantization.recipe import Recipe
 
 
 def finetune(params: Params, model: str, precision: str) -> None:
-    recipe = row(params.precisions, precision, "precisions")
+    recipe = learning(row(params.precisions, precision, "precisions"))
     out = layout.finetuned(model, precision)
     try:
-        curve = learn(recipe, model, out) if recipe.learns else []
+        curve = learn(recipe, model, out) if recipe else []
     except InputError as error:
         raise InputError(f"precisions.{precision}: {error}") from None
     write_curve(out / "curve.csv", curve)

@@ -19,7 +19,7 @@ def gptq(_: Params, model: str) -> None:
     fix_torch_threads()
     images = sorted((layout.images(model) / "calibration").rglob("*.png"))
     graph, histograms = layout.export(model) / "float.onnx", layout.histograms(model)
-    structures = read_json(layout.structures(), list[Structure], "probe")
+    structures = read_json(layout.settings("gptq"), list[Structure], "probe")
     round_for_all(graph, histograms, images, out, structures=structures, device=torch_device())
 
 

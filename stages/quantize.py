@@ -5,6 +5,7 @@ from edsr_int8.files import link, write_json
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.rows import Params, row
 from edsr_int8.pipeline.run import run
+from edsr_int8.pipeline.settings import writing
 from edsr_int8.quantization.half_precision import write_half_precision
 from edsr_int8.quantization.ir.read_onnx import read_network
 from edsr_int8.quantization.quantize import quantize as write_build
@@ -13,7 +14,8 @@ from edsr_int8.quantization.state import QuantizedNetwork, load
 
 
 def quantize(params: Params, model: str, precision: str) -> None:
-    recipe = row(params.precisions, precision, "precisions")
+    wanted = writing(row(params.precisions, precision, "precisions"))
+    recipe = wanted.recipe
     out = layout.precision(model, precision)
     if recipe.dtype != "int8":
         exported, build = layout.export(model) / "uint8.onnx", out / "model.onnx"
@@ -24,7 +26,7 @@ def quantize(params: Params, model: str, precision: str) -> None:
         write_json(out / "ranges.json", {})
         return
     try:
-        state = learned(model, precision) if recipe.learns else calibrated(recipe, model)
+        state = learned(model, precision) if wanted.learned else calibrated(recipe, model)
     except InputError as error:
         raise InputError(f"precisions.{precision}: {error}") from None
     write_build(state, recipe, out)

@@ -100,7 +100,7 @@ def test_one_knob_runs_again_only_what_depends_on_it(project: Project) -> None:
     project.set("precisions.int8.percentile", 97.0)
     ran, restored = project.repro()
     assert not restored
-    stages = ("finetune", "quantize", "time", "evaluate")
+    stages = ("quantize", "time", "evaluate")  # the row does not learn
     expected = {f"{stage}@{build}" for stage in stages for build in INT8}
     assert ran == expected | {f"infer@{build}-onnxruntime" for build in INT8} | {"probe", "report"}
 

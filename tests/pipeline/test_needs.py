@@ -10,8 +10,9 @@ from stages.sensitivity import sensitivity
 
 from edsr_int8.files import write_json
 from edsr_int8.pipeline import layout, params
-from edsr_int8.pipeline.needs import needed_stages, skip_unneeded
+from edsr_int8.pipeline.needs import skip_unneeded
 from edsr_int8.pipeline.rows import Params
+from edsr_int8.pipeline.settings import settings
 from edsr_int8.quantization.recipe import Finetune, Override, Recipe
 from edsr_int8.report.analysis import Analysis, read_analysis
 
@@ -22,9 +23,8 @@ STRICT = Recipe("int8", "percentile", 99.99)
 def needs(*recipes: Recipe) -> set[str]:
     rows = params.load(ROOT / "presets" / "sample.yaml")
     named = {f"row{i}": recipe for i, recipe in enumerate((Recipe("float32"), *recipes))}
-    found = needed_stages(Params(**{**vars(rows), "precisions": named}))
-    assert list(found) == ["observe", "gptq", "sensitivity"]
-    return {stage for stage, needed in found.items() if needed}
+    found = settings(Params(**{**vars(rows), "precisions": named}))
+    return {stage for stage in ("observe", "gptq", "sensitivity") if found[layout.settings(stage)]}
 
 
 def changed(**keys: object) -> Recipe:
@@ -55,7 +55,8 @@ def test_stages_that_are_not_needed_write_an_empty_file_which_their_readers_unde
 ) -> None:
     rows = params.load(ROOT / "presets" / "sample_scores.yaml")  # calibrates nothing
     monkeypatch.chdir(tmp_path)
-    write_json(layout.needs(), needed_stages(rows))
+    for path, value in settings(rows).items():
+        write_json(path, value)
     for stage in (observe, coverage, gptq, sensitivity):
         stage(rows, "m")  # there is no graph and no image to read
     assert layout.gptq("m").read_bytes() == b""
@@ -65,5 +66,5 @@ def test_stages_that_are_not_needed_write_an_empty_file_which_their_readers_unde
 
 def test_a_stage_that_is_needed_is_not_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    write_json(layout.needs(), {"observe": True})
+    write_json(layout.settings("observe"), True)
     assert not skip_unneeded("observe", tmp_path / "out") and not (tmp_path / "out").exists()

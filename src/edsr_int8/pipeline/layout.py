@@ -17,7 +17,7 @@ RESERVED_MODELS = (
     *("sample", "scores", "sensitivity", "timings", "training", "training_images"),
 )
 RESERVED_PRECISIONS = ("checkpoint", "export", "images")
-RESERVED_TARGETS = ("finetune", "needs", "structures")
+RESERVED_TARGETS = ("finetune",)
 RESERVED = {"models": RESERVED_MODELS, "precisions": RESERVED_PRECISIONS, "targets": RESERVED_TARGETS}
 
 
@@ -148,14 +148,9 @@ def code(stage: str) -> Path:
     return BUILD / "probe" / "code" / f"{stage}.json"
 
 
-def structures() -> Path:
-    """In which forms of a network some row of `precisions` takes the weights of the stage gptq."""
-    return BUILD / "probe" / "structures.json"
-
-
-def needs() -> Path:
-    """Which of the stages observe, gptq and sensitivity some row of `precisions` needs."""
-    return BUILD / "probe" / "needs.json"
+def settings(stage: str, row: str = "") -> Path:
+    """What a stage reads of params.yaml, where dvc.yaml cannot name the keys; '': of all rows at once."""
+    return BUILD / "probe" / "settings" / stage / f"{row or 'all-rows'}.json"
 
 
 def all_targets_probe() -> Path:

@@ -26,6 +26,7 @@ from edsr_int8.progress import bar
 
 PROBE = "probe"
 MISSING = ("deleted", "not in cache")  # DVC's words for what a pull or `--allow-missing` makes up for
+LISTS = {"code is": layout.code("x").parent, "settings are": layout.settings("x").parents[1]}  # of the probe
 SHOWN = 3  # reasons and files in a line; the rest are counted
 Objects = dict[str, list[str]]  # md5, as DVC's cache names files -> where they lie in the repository
 
@@ -166,8 +167,9 @@ def _why(reason: Any, repo: Any, allow_missing: bool) -> Iterator[str]:
 
 
 def _dependency(path: str, state: str, repo: Any) -> str:
-    """For a list of source files, those that are others than when the stage ran."""
-    if Path(path).parent != layout.code("x").parent or state != "modified":
+    """For a list of source files or settings, those that are others than when the stage ran."""
+    kind = next((kind for kind, folder in LISTS.items() if Path(path).is_relative_to(folder)), "")
+    if not kind or state != "modified":
         return f"{path} is {state}"
     deps = (dep for stage in repo.index.stages for dep in stage.deps if str(dep) == path and dep.hash_info)
     then = (
@@ -175,12 +177,13 @@ def _dependency(path: str, state: str, repo: Any) -> str:
     )
     now = _listed(Path(repo.root_dir, path))
     changed = sorted(file for file in {*now, *then} if now.get(file) != then.get(file))
-    return f"its code is modified ({_some(changed)})" if then else f"{path} is {state}"
+    return f"its {kind} modified ({_some(changed)})" if then and changed else f"{path} is {state}"
 
 
-def _listed(path: Path) -> dict[str, str]:
-    """The source files that a stage ran, and their hashes; nothing where that is not known any more."""
-    return dict(json.loads(path.read_bytes())) if path.is_file() else {}
+def _listed(path: Path) -> dict[str, Any]:
+    """What the probe wrote down by name; nothing where that is not known any more, or has no names."""
+    found = json.loads(path.read_bytes()) if path.is_file() else None
+    return found if isinstance(found, dict) else {}
 
 
 def _remote(repo: Any, name: str, objects: Objects) -> Iterator[str]:

@@ -1,0 +1,74 @@
+"""What stages read of params.yaml where dvc.yaml cannot name the keys: optional ones, and those of all rows.
+
+`probe` writes each of these values into a file of its own, and the stage depends on that file. So a key
+starts no stage that does not read it.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from edsr_int8.pipeline import layout
+from edsr_int8.pipeline.rows import Params
+from edsr_int8.quantization.recipe import Recipe, Structure
+
+OF_A_CHECKPOINT = ("img_range", "rgb_mean", "sha256")  # keys that `convert` reads, and that may be left out
+OF_A_REPORT = ("calibration", "evaluation", "protocols", "reference", "scale", "shape", "source")
+
+
+@dataclass(frozen=True)
+class Written:
+    """A row of `precisions` as `quantize` reads it."""
+
+    recipe: Recipe
+    learned: bool  # by `finetune`, which did all that the recipe asks for
+
+
+def learning(recipe: Recipe) -> Recipe | None:
+    """What `finetune` reads of a row; nothing of one that does not learn."""
+    return replace(recipe, dtype="int8") if recipe.learns else None
+
+
+def writing(recipe: Recipe) -> Written:
+    """What `quantize` reads of a row; of one that learned only what names its build."""
+    if not recipe.learns:
+        return Written(recipe, learned=False)
+    return Written(Recipe("int8", recipe.ranges, recipe.percentile), learned=True)
+
+
+def settings(params: Params) -> dict[Path, Any]:
+    """File below build/probe -> what stands in it, as JSON. Rows are in lists where their order matters."""
+    models, recipes, targets = params.models.items(), params.precisions.items(), params.targets.items()
+    fid = params.fid and asdict(params.fid)
+    found = {layout.checkpoint_probe(name): _keys(model, OF_A_CHECKPOINT) for name, model in models}
+    found |= {layout.settings("finetune", name): _plain(learning(recipe)) for name, recipe in recipes}
+    for name, recipe in recipes:
+        written = writing(recipe)
+        found[layout.settings("quantize", name)] = _plain(written.recipe) | {"learned": written.learned}
+    return found | {
+        # These three serve all rows at once, and have nothing to do where none needs them.
+        layout.settings("observe"): any(recipe.needs_histograms for _, recipe in recipes),
+        layout.settings("gptq"): [_plain(structure) for structure in rounded_structures(params)],
+        layout.settings("sensitivity"): any(recipe.needs_sensitivity for _, recipe in recipes),
+        layout.fid_probe(): fid and {key: value for key, value in fid.items() if key != "urls"},
+        layout.settings("model_images"): {name: target.runtime for name, target in targets},
+        layout.settings("evaluate"): [[name, target.runtime, target.rounding] for name, target in targets],
+        layout.settings("report"): {
+            "models": [[name, _keys(model, OF_A_REPORT)] for name, model in models],
+            "precisions": [[name, _plain(recipe)] for name, recipe in recipes],  # which differ in one key
+            "targets": list(params.targets),
+        },
+    }
+
+
+def rounded_structures(params: Params) -> list[Structure]:
+    """The forms of a network in which some row takes the weights of the stage `gptq`, each once."""
+    return list(dict.fromkeys(r.structure for r in params.precisions.values() if r.needs_gptq_weights))
+
+
+def _keys(row: Any, names: tuple[str, ...]) -> Any:
+    return {name: getattr(row, name) for name in names}
+
+
+def _plain(value: Any) -> Any:
+    return value and asdict(value)
