@@ -174,7 +174,8 @@ def _verify(given: argparse.Namespace) -> int:
     for line in verify(Path(), allow_missing=given.allow_missing, remote=given.remote):
         found += 1
         print(f"error: {one_line(line)}", file=sys.stderr)
-    well = "code, data, cache and locks fit: dvc repro would run nothing but the probe"
+    command = "dvc repro --allow-missing" if given.allow_missing else "dvc repro"
+    well = f"code, data, cache and locks fit: {command} would run nothing but the probe"
     print(f"faults: {found}" if found else well)
     return 1 if found else 0
 

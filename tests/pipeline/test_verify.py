@@ -17,6 +17,7 @@ from edsr_int8.pipeline.verify import verify
 pytestmark = pytest.mark.slow
 
 MADE = Path("build/made/a/0.txt")
+FIT = "code, data, cache and locks fit"
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +70,9 @@ def test_after_a_run_all_fits_and_a_second_run_only_probes(
     caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["verify"]) == 0
-    assert capfd.readouterr().out.startswith("code, data, cache and locks fit: dvc repro would run nothing")
+    assert capfd.readouterr().out == f"{FIT}: dvc repro would run nothing but the probe\n"
+    assert main(["verify", "--allow-missing"]) == 0
+    assert capfd.readouterr().out == f"{FIT}: dvc repro --allow-missing would run nothing but the probe\n"
     assert repro(caplog) == ["probe"]
 
 
