@@ -46,6 +46,7 @@ def settings(params: Params) -> dict[Path, Any]:
         written = writing(recipe)
         found[layout.settings("quantize", name)] = _plain(written.recipe) | {"learned": written.learned}
     return found | {
+        layout.settings("time"): {name: asdict(target) for name, target in targets},
         # These three serve all rows at once, and have nothing to do where none needs them.
         layout.settings("observe"): any(recipe.needs_histograms for _, recipe in recipes),
         layout.settings("gptq"): [_plain(structure) for structure in rounded_structures(params)],
