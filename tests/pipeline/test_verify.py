@@ -9,6 +9,7 @@ from pathlib import Path
 
 import dvc.cli
 import pytest
+from dvc.data_cloud import DataCloud
 from stub_project import make_stub, set_seed
 
 from edsr_int8.__main__ import main
@@ -59,6 +60,11 @@ def flip(path: Path) -> None:
         file.write(bytes([byte ^ 1]))
     path.chmod(0o444)
     os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def unreachable(*_: object) -> None:
+    """As botocore, whose exceptions are none of DVC's and none of Python's for files."""
+    raise Exception("Could not connect to the endpoint\nURL")
 
 
 def test_before_the_first_run_everything_would_run(caplog: pytest.LogCaptureFixture) -> None:
@@ -165,6 +171,9 @@ def test_the_remote_and_a_clone_that_computes_nothing(
     [line] = faults()
     assert re.match(r"not in the remote: \d+ files \(build/.* and \d+ more\); dvc push --run-cache$", line)
     assert dvc.cli.main(["push", "-q", "--run-cache"]) == 0 and faults() == []
+    with monkeypatch.context() as without_network:
+        without_network.setattr(DataCloud, "get_remote_odb", unreachable)
+        assert faults() == ["remote: cannot be asked: Could not connect to the endpoint URL"]
     digest = hashlib.md5(MADE.read_bytes()).hexdigest()
     stored = store / "files" / "md5" / digest[:2] / digest[2:]
     flip(stored)
