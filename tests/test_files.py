@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edsr_int8.errors import InputError
-from edsr_int8.files import atomic, atomic_folder, require_plain
+from edsr_int8.files import atomic, atomic_folder, require_plain, sha256
 
 REPLACE_BY_NEW = """
 import os, signal, sys
@@ -127,3 +127,9 @@ def test_devices_and_pipes_are_no_files(tmp_path: Path) -> None:
             require_plain(path)
     for path in (tmp_path, tmp_path / "nothing"):
         require_plain(path)
+
+
+def test_a_file_that_cannot_be_read_to_its_end_is_named() -> None:
+    with pytest.raises(OSError) as failed:
+        sha256(Path("/proc/self/mem"))  # opens, and then cannot be read
+    assert failed.value.filename == "/proc/self/mem" and failed.value.errno

@@ -173,9 +173,12 @@ def at_home(path: str, what: str = "") -> str:
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a whole file, which need not fit in memory."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Hex digest of a whole file, which need not fit in memory. OSError names the file."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:  # a disk that fails in the middle says no name
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def link(source: Path, target: Path) -> None:

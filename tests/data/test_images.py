@@ -51,6 +51,12 @@ def with_alpha(alpha: int) -> PIL.Image.Image:
     return image
 
 
+def with_scans(jpeg: bytes, more: int) -> bytes:
+    """The last scan of a progressive JPEG, again and again."""
+    last = jpeg[jpeg.rindex(b"\xff\xda") : -2]
+    return jpeg[:-2] + last * more + jpeg[-2:]
+
+
 def empty_png(height: int, width: int, rows: bytes = b"\0", interlaced: int = 0) -> bytes:
     """A PNG of right checksums that claims a shape and has these bytes of pixels."""
 
@@ -103,6 +109,7 @@ REFUSED = {
     "text.png": (b"no image at all", "is no readable PNG"),
     "empty.png": (b"", "is no readable PNG"),
     "bomb.png": (empty_png(20_000, 20_000), "has more than 200000000 pixels"),
+    "scans.jpg": (with_scans(encoded(RGB, "JPEG", progressive=True), 100), "has more than 100 scans"),
     "thread.png": (empty_png(1, 70_000), "or 65535 a side"),
     "canvas.webp": (encoded(PIL.Image.new("RGB", (10_001, 10_000)), "WEBP", method=0), "more than 100000000"),
     "half.png": (empty_png(4, 5, (b"\0" + b"\x99" * 15) * 2), "lacks rows at its end"),

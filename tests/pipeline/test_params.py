@@ -71,6 +71,8 @@ def test_values_arrive_typed(tmp_path: Path) -> None:
         ("models.edsr_x1_sample.upsampler", "direct", ["models.edsr_x1_sample", "scale", "direct"]),
         ("models.edsr_x2_sample.reference", {"psnr": 34.6}, ["reference.psnr", "psnr_db"]),
         ("models.a/b", {}, ["models", "'a/b'", "letters, digits and _"]),
+        ("models." + "m" * 65, {}, ["models", "mmm...", "at most 64 letters"]),
+        ("models.edsr_x2_sample.weights", "w" * 4097, ["edsr_x2_sample.weights", "4097", "at most 4096"]),
         ("models.edsr_x2_sample.res_scale", float("nan"), ["res_scale", "a finite number"]),
         ("models.edsr_x2_sample.shape", [256, 0], ["shape: expected native or [height, width]"]),
         ("models.edsr_x2_sample.shape", ..., ["models.edsr_x2_sample: missing shape"]),

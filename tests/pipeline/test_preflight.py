@@ -103,3 +103,28 @@ def test_what_belongs_to_another_is_told_before_a_run(tmp_path: Path) -> None:
     (tmp_path / "build").mkdir(mode=0o555)
     [problem] = [line for line in plan(card(), tmp_path).problems if "may not write" in line]
     assert problem.startswith("build: you may not write there: owned by ")
+
+
+@pytest.mark.parametrize("name", ["", ".", "/dev/zero", "weights"])
+def test_weights_that_are_no_file_are_a_problem(tmp_path: Path, name: str) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "weights").mkdir()
+    rows = params.load(PRESETS / "sample_scores.yaml")
+    key, model = next(iter(rows.models.items()))
+    changed = replace(rows, models={key: replace(model, weights=name)})
+    problems = [line for line in plan(changed, tmp_path).problems if f"models.{key}.weights" in line]
+    assert problems == [
+        f"params.yaml: models.{key}.weights: {name!r} is no plain file; name the checkpoint itself"
+    ]
+
+
+@pytest.mark.parametrize("name", ["", ".", "/", ".."])
+def test_images_in_a_folder_that_holds_the_repository_are_a_problem(tmp_path: Path, name: str) -> None:
+    (tmp_path / ".git").mkdir()
+    rows = params.load(PRESETS / "sample_scores.yaml")
+    key, dataset = next(iter(rows.datasets.items()))
+    changed = replace(rows, datasets={**rows.datasets, key: replace(dataset, path=name)})
+    problems = [line for line in plan(changed, tmp_path).problems if f"datasets.{key}.path" in line]
+    assert problems == [
+        f"params.yaml: datasets.{key}.path: {name!r} holds the repository; name the folder of the images"
+    ]

@@ -46,6 +46,8 @@ MOST_SIDE = 65_535  # pixels: JPEG's own limit
 STRIP_PIXELS = 2**22  # converted at once
 # Pixels of the formats whose decoders take more memory than Pillow's array, by what was measured at 2 GB.
 MOST_OF_FORMAT = {"WEBP": 100_000_000, "JPEG": 160_000_000, "MPO": 160_000_000, "TIFF": 170_000_000}
+MOST_SCANS = 100  # of a progressive JPEG: libjpeg writes 10, and each takes as long as a whole picture
+SCAN = b"\xff\xda"  # where one begins; in its data, 0 follows every 255
 SHOWN = 200  # characters of what Pillow says
 CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # of a PNG, by its type of colour
 # The seven passes of an interlaced PNG: first column, first row, distance of columns, of rows.
@@ -184,6 +186,8 @@ def _opened(path: Path, data: bytes | None = None) -> Iterator[PIL.ImageFile.Ima
                     f"{path}: {image.width}x{image.height} has more than {most} pixels, or {MOST_SIDE} a "
                     "side; cut it into smaller images"
                 )
+            if image.format in ("JPEG", "MPO") and _scans(path, data) > MOST_SCANS:
+                raise InputError(f"{path}: has more than {MOST_SCANS} scans; {REMEDY}")
             if unfit := _unfit(image):
                 raise InputError(f"{path}: {unfit}; {REMEDY}")
             yield image
@@ -196,6 +200,10 @@ def _opened(path: Path, data: bytes | None = None) -> Iterator[PIL.ImageFile.Ima
     except Exception as error:  # a damaged file leads Pillow's decoders to anything
         reason = " ".join(str(error).split())[:SHOWN]
         raise InputError(f"{path}: does not decode ({reason}); replace it by a whole image") from None
+
+
+def _scans(path: Path, given: bytes | None) -> int:
+    return (path.read_bytes() if given is None else given).count(SCAN)
 
 
 def _identified(file: IO[bytes]) -> PIL.ImageFile.ImageFile:

@@ -18,6 +18,8 @@ from edsr_int8.pipeline.rules import check_rows
 
 MOST_BYTES = 2**20
 DEEPEST = 16  # values in values; rows have 5
+MOST_TEXT = 4096  # characters of a value: Linux has no longer paths
+MOST_NAME = 64  # of a key: three of them make the name of a file, which may have 255
 SHOWN = 300  # characters of what the reader of YAML says
 INVISIBLE_TO_DVC = ("size", "nfiles")  # keys that DVC's run cache leaves out: a stale result comes back
 
@@ -98,6 +100,8 @@ def _check_tree(value: Any, place: tuple[Any, ...]) -> None:
             _check_tree(below, (*place, index))
     elif isinstance(value, str) and not value.isprintable():
         raise InputError(f"{dotted(place)}: holds a line end or a control character; leave it out")
+    elif isinstance(value, str) and len(value) > MOST_TEXT:
+        raise InputError(f"{dotted(place)}: has {len(value)} characters; at most {MOST_TEXT}")
     elif not isinstance(value, str | int | float | None):
         raise InputError(f"{dotted(place)}: found the {type(value).__name__} {value}; put text in quotes")
 
@@ -106,6 +110,10 @@ def _check_key(place: tuple[Any, ...]) -> None:
     """DVC puts keys into the names of stages and files, and its run cache does not see some of them."""
     *above, key = place
     if not isinstance(key, str) or not re.fullmatch(r"[A-Za-z0-9_]+", key):
-        raise InputError(f"{dotted(above)}: key {key!r}: a name is text of letters, digits and _ only")
+        raise InputError(
+            f"{dotted(above)}: key {key!r:.{SHOWN}}: a name is text of letters, digits and _ only"
+        )
+    if len(key) > MOST_NAME:
+        raise InputError(f"{dotted(above)}: key {key[:MOST_NAME]}...: a name has at most {MOST_NAME} letters")
     if key in INVISIBLE_TO_DVC:
         raise InputError(f"{dotted(place)}: DVC's run cache does not see this name; choose another")

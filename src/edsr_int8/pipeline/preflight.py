@@ -37,6 +37,7 @@ def plan(params: Params, root: Path) -> Plan:
             *_missing_git(root),
             *_not_ours(root),
             *_missing_files(params, root),
+            *_unfit_paths(params, root),
             *_full_disk(needed_bytes, free_bytes),
         ),
         warnings=(
@@ -111,6 +112,18 @@ def _missing_files(params: Params, root: Path) -> list[str]:
                 f"params.yaml: {key}: {name} is not there, and no downloads or training row makes it"
             )
     return missing
+
+
+def _unfit_paths(params: Params, root: Path) -> list[str]:
+    """What DVC would hash without end, or together with all that it writes itself."""
+    unfit = []
+    for key, name in named_paths(params):
+        path = root / name
+        if not key.startswith("datasets.") and path.exists() and not path.is_file():
+            unfit.append(f"params.yaml: {key}: {name!r} is no plain file; name the checkpoint itself")
+        elif root.resolve().is_relative_to(path.resolve()):
+            unfit.append(f"params.yaml: {key}: {name!r} holds the repository; name the folder of the images")
+    return unfit
 
 
 def _unpinned(params: Params, root: Path) -> list[str]:

@@ -17,6 +17,12 @@ def test_file_gives_back_what_was_written(tmp_path: Path) -> None:
     assert lines[:2] == ["step,training_mse,held_out_mse", "0,nan,0.50000"]
 
 
+def test_where_learning_diverged_there_is_nothing_to_draw(tmp_path: Path) -> None:
+    diverged = [CurvePoint(5, float("inf"), float("inf")), CurvePoint(9, None, float("nan"))]
+    write_curve(tmp_path / "c.csv", [*CURVE, *diverged])
+    assert read_curve(tmp_path / "c.csv") == CURVE
+
+
 def test_recipe_that_does_not_finetune_has_an_empty_curve(tmp_path: Path) -> None:
     write_curve(tmp_path / "c.csv", [])
     assert read_curve(tmp_path / "c.csv") == []

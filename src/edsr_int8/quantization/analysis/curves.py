@@ -28,9 +28,9 @@ def write_curve(path: Path, curve: Sequence[CurvePoint]) -> None:
 
 
 def read_curve(path: Path) -> list[CurvePoint]:
-    """What `write_curve` wrote. InputError where it is no such file."""
+    """What `write_curve` wrote, but points where learning diverged. InputError where it is no such file."""
     points: list[CurvePoint] = read_csv(path, CurvePoint, "finetune")
-    return [replace(p, training_mse=_finite(p.training_mse)) for p in points]
+    return [replace(p, training_mse=_finite(p.training_mse)) for p in points if isfinite(p.held_out_mse)]
 
 
 def _finite(value: float | None) -> float | None:
