@@ -101,6 +101,7 @@ def test_openvino_computes_bfloat16_where_the_cpu_has_it(build: Path, tmp_path: 
     ("runtime", "kind", "why"),
     [
         ("onnxruntime", "float16", "would compute it in float32"),
+        ("tensorrt", "float16", "nobody has tried builds in 16-bit floats on TensorrtExecutionProvider"),
         ("torch", "bfloat16", r"computes in bfloat16 on CUDA; this row runs on cpu"),
         ("integer", "float16", "integer runs int8 builds, not float16"),
         ("vacc", "float16", "PixelShuffle crashes the accelerator in fp16"),

@@ -31,6 +31,7 @@ CPU = "CPUExecutionProvider"
 DEFAULT_PROVIDERS = {"onnxruntime": CPU, "tensorrt": "TensorrtExecutionProvider"}
 # Left on, it rounds the weights of a convolution that a build keeps in float, if it stands between codes.
 QUANTIZES_FLOAT_WEIGHTS = "WeightBiasQuantization"
+HALVES = ("float16", "bfloat16")
 CAPABILITIES = Capabilities(
     dtypes=("float32", "int8", "mixed"),
     dynamic_shape=True,
@@ -38,9 +39,7 @@ CAPABILITIES = Capabilities(
     weight_factor=3.2,
     activation_factor=1.85,
     unfolds=True,
-    why_not=dict.fromkeys(
-        ("float16", "bfloat16"), "onnxruntime would compute it in float32, as fp32; use openvino or torch"
-    ),
+    why_not=dict.fromkeys(HALVES, "onnxruntime would compute it in float32, as fp32; use openvino or torch"),
 )
 
 
@@ -51,9 +50,11 @@ class OnnxRuntime:
     @property
     def capabilities(self) -> Capabilities:
         """TensorRT takes every zero point for 0, with a warning at most."""
-        if self._provider == DEFAULT_PROVIDERS["tensorrt"]:
-            return replace(CAPABILITIES, schemes=SYMMETRIC)
-        return CAPABILITIES
+        if self._provider == CPU:
+            return CAPABILITIES
+        untried = f"nobody has tried builds in 16-bit floats on {self._provider}; use torch with CUDA"
+        can = replace(CAPABILITIES, why_not=dict.fromkeys(HALVES, untried))
+        return replace(can, schemes=SYMMETRIC) if self._provider == DEFAULT_PROVIDERS["tensorrt"] else can
 
     def probe(self) -> dict[str, Any]:
         facts = {
