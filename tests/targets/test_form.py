@@ -69,20 +69,26 @@ def test_a_form_has_its_opset_and_its_shape(form: Form, int8: Path) -> None:
 
 
 def test_a_float_build_takes_its_image_without_cast_and_round(tmp_path: Path) -> None:
+    """And without Sub, which a compiler of NPUs cannot have before a Conv."""
     weight = np.random.default_rng(0).normal(0, 0.3, (3, 3, 3, 3)).astype(np.float32)
+    mean = np.array([[[114.4]], [[111.5]], [[103.0]]], np.float32)
     ends = [
         helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 3, "height", "width"])
         for n in ("image", "output")
     ]
     graph = helper.make_graph(
-        [helper.make_node("Conv", ["image", "weight"], ["output"], "conv", pads=[1, 1, 1, 1])],
-        "float", ends[:1], ends[1:], [onnx.numpy_helper.from_array(weight, "weight")],
+        [
+            helper.make_node("Sub", ["image", "mean"], ["centred"], "centred"),
+            helper.make_node("Conv", ["centred", "weight"], ["output"], "conv", pads=[1, 1, 1, 1]),
+        ],
+        "float", ends[:1], ends[1:],
+        [onnx.numpy_helper.from_array(x, name) for x, name in ((weight, "weight"), (mean, "mean"))],
     )  # fmt: skip
     model = helper.make_model(graph, ir_version=10, opset_imports=[helper.make_opsetid("", 18)])
     onnx.save(uint8_graph(model), tmp_path / "build.onnx")
     save_in_form(tmp_path / "build.onnx", Form(17), tmp_path / "written.onnx")
     written = [node.op_type for node in onnx.load(tmp_path / "written.onnx").graph.node]
-    assert written == ["DequantizeLinear", "Conv", "QuantizeLinear"]
+    assert written == ["DequantizeLinear", "Add", "Conv", "QuantizeLinear"]
     outputs = [run("onnxruntime", tmp_path / name) for name in ("build.onnx", "written.onnx")]
     assert np.array_equal(*outputs) and {0, 255} <= set(outputs[0].flat)
 

@@ -14,8 +14,8 @@ def with_image_edges(
 ) -> tuple[list[NodeProto], list[TensorProto]]:
     """Nodes and constants of a float build with its image dequantized and quantized: scale 1, zero point 0.
 
-    QuantizeLinear rounds halves to even and saturates, as Clip, Round and Cast together do. Other builds
-    stay as they are.
+    QuantizeLinear rounds halves to even and saturates, as Clip, Round and Cast together do. A constant is
+    added, not subtracted: the HTP's compiler fails on a Sub before a Conv. Other builds stay as they are.
     """
     by_output = {node.output[0]: node for node in nodes}
     names = ("image.cast", "output", "output.round", "output.clip")
@@ -23,15 +23,25 @@ def with_image_edges(
     if [node.op_type for node in ends] != ["Cast", "Cast", "Round", "Clip"]:
         return list(nodes), list(constants)
     first, last, *_, clip = ends
+    values = {tensor.name: tensor for tensor in constants}
     grid = {"image.scale": np.float32(1), "image.zero_point": np.uint8(0)}
     written = [
         helper.make_node("DequantizeLinear", [first.input[0], *grid], first.output, first.name),
-        *(node for node in nodes if node not in ends),
+        *(_added(node, values) for node in nodes if node not in ends),
         helper.make_node("QuantizeLinear", [clip.input[0], *grid], last.output, last.name),
     ]
-    more = [numpy_helper.from_array(np.asarray(value), name) for name, value in grid.items()]
+    values |= {name: numpy_helper.from_array(np.asarray(value), name) for name, value in grid.items()}
     read = {name for node in written for name in node.input}
-    return written, [tensor for tensor in (*constants, *more) if tensor.name in read]
+    return written, [tensor for tensor in values.values() if tensor.name in read]
+
+
+def _added(node: NodeProto, values: dict[str, TensorProto]) -> NodeProto:
+    """A Sub of a constant as an Add of its negative, which is new in `values`; other nodes themselves."""
+    if node.op_type != "Sub" or node.input[1] not in values:
+        return node
+    name = f"{node.input[1]}.negative"
+    values[name] = numpy_helper.from_array(-numpy_helper.to_array(values[node.input[1]]), name)
+    return helper.make_node("Add", [node.input[0], name], node.output, node.name)
 
 
 def with_cast_edges(
