@@ -33,9 +33,9 @@ def measure(
 ) -> Timing:
     """Time `model` on a random image of `height` x `width` pixels, tiled within the budget as `infer` does.
 
-    `runs` runs count (0: the target's timed_runs). Before them come `warmup` runs, at most as many as
-    `runs`, that do not count: some runtimes compile in them. Where runs are long, fewer will do: see
-    `counted_seconds`. All run in a fresh process that does nothing else. `integer` loads torch within load_s.
+    `runs` runs count (0: the target's timed_runs). Before them come `warmup` runs that do not
+    count: some runtimes compile in them; fewer than `runs`, so none before a single one. Where runs are
+    long, fewer will do: see `counted_seconds`. All run in a fresh process that does nothing else. `integer` loads torch within load_s.
     """
     runs = runs or target.capabilities.timed_runs
     timing = Timing(
@@ -55,7 +55,7 @@ def measure(
     ending = partial(end_on_signals, with_parent=True)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=ending) as pool:
         try:
-            return pool.submit(_measure, timing, target.row, model, runs, min(warmup, runs)).result()
+            return pool.submit(_measure, timing, target.row, model, runs, min(warmup, runs - 1)).result()
         except Unavailable as error:
             return replace(timing, status=f"unavailable: {error}")
         except BrokenProcessPool:
