@@ -33,9 +33,10 @@ def measure(
 ) -> Timing:
     """Time `model` on a random image of `height` x `width` pixels, tiled within the budget as `infer` does.
 
-    `runs` runs count (0: the target's timed_runs). Before them come `warmup` runs that do not
-    count: some runtimes compile in them; fewer than `runs`, so none before a single one. Where runs are
-    long, fewer will do: see `counted_seconds`. All run in a fresh process that does nothing else. `integer` loads torch within load_s.
+    `runs` runs count (0: the target's timed_runs). Before them come `warmup` runs that do not count: some
+    runtimes compile in them; fewer than `runs`, so none before a single one. Where runs are long, fewer will
+    do: see `counted_seconds`. All run in a fresh process that does nothing else. `integer` loads torch within
+    load_s.
     """
     runs = runs or target.capabilities.timed_runs
     timing = Timing(
