@@ -218,8 +218,8 @@ def run_edges(folder: Path, params: Tree, first: int, last: int) -> None:
     empty, full = folder / "empty", folder / "full"
     for project in (empty, full):
         make_project(project, in_one(pipeline_files()), params)
-    begin = repro(empty, first)[1:]
-    count = record(full, last)
+    begin = repro(empty, first + 1)[1:]
+    count = record(full, last + 1)
     print(f"one lock: {count} stages; all but the first and the last were recorded, not run", flush=True)
     show("the first", begin)
     show("the last", repro(full)[1:])
