@@ -57,10 +57,12 @@ def test_where_all_is_well_nothing_is_done(root: Path) -> None:
 @pytest.mark.parametrize(
     "content", ["", '{"read": {"/a/b": [{"pid": 1', '{"read": {"/a/b": [{"pid": 1}]}}', "\0"]
 )
-def test_an_unreadable_rwlock_goes(root: Path, content: str) -> None:
-    (root / ".dvc" / "tmp" / "rwlock").write_text(content)
+@pytest.mark.parametrize("lock", [".dvc/tmp/rwlock", ".dvc/tmp/exps/rwlock"])
+def test_an_unreadable_rwlock_goes(root: Path, content: str, lock: str) -> None:
+    (root / lock).parent.mkdir(exist_ok=True)
+    (root / lock).write_text(content)
     [line] = recover(root)
-    assert line == ".dvc/tmp/rwlock: was cut short by a kill; removed, as no dvc is at work here"
+    assert line == f"{lock}: was cut short by a kill; removed, as no dvc is at work here"
     assert damaged(root) == []
 
 

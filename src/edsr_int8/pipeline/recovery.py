@@ -1,7 +1,7 @@
 """What a kill leaves behind, found and put right before a run: DVC rewrites two kinds of file in place.
 
-`.dvc/tmp/rwlock` and dvc.lock are empty or cut short if DVC ends while it rewrites them, and every later
-`dvc` command fails. The first holds nothing once its processes are gone. The second comes back from the copy
+An rwlock and a dvc.lock are empty or cut short if DVC ends while it rewrites them, and every later `dvc`
+command fails. The first holds nothing once its processes are gone. The second comes back from the copy
 that every stage keeps when it starts (DVC waits then, so the file is whole), or from git. DVC's run cache has
 what the copy lacks.
 """
@@ -17,7 +17,8 @@ from edsr_int8.errors import InputError
 from edsr_int8.files import atomic, leftovers, write_text
 from edsr_int8.pipeline import layout
 
-RWLOCK = Path(".dvc/tmp/rwlock")
+# Who reads and writes what: of runs in the workspace, and of experiments in a copy of the repository.
+RWLOCKS = (Path(".dvc/tmp/rwlock"), Path(".dvc/tmp/exps/rwlock"))
 CONFLICT = ("<<<<<<< ", ">>>>>>> ")  # how git marks what it could not merge
 
 
@@ -31,12 +32,12 @@ def recover(root: Path) -> list[str]:
         raise InputError(
             f"{broken[0]}: is cut short, and {process} is at work here; end it or wait, then run this again"
         )
-    return [*(_repair(root, path) for path in broken), *_drop_gone(root), *_delete_leftovers(root)]
+    return [*(_repair(root, path) for path in broken), *_drop_all_gone(root), *_delete_leftovers(root)]
 
 
 def damaged(root: Path) -> list[Path]:
     """Those of the two kinds of file that DVC could not read, relative to `root`."""
-    found = [RWLOCK] if _unreadable_rwlock(root / RWLOCK) else []
+    found = [path for path in RWLOCKS if _unreadable_rwlock(root / path)]
     return found + [path for path in lock_files(root) if not is_whole_lock(_bytes(root / path))]
 
 
@@ -97,7 +98,7 @@ def _dvc_word(command: list[str]) -> str:
 
 
 def _repair(root: Path, path: Path) -> str:
-    if path == RWLOCK:
+    if path in RWLOCKS:
         (root / path).unlink()
         return f"{path}: was cut short by a kill; removed, as no dvc is at work here"
     if any(mark in _bytes(root / path).decode(errors="replace") for mark in CONFLICT):
@@ -138,14 +139,16 @@ def _unreadable_rwlock(path: Path) -> bool:
     return False
 
 
-def _drop_gone(root: Path) -> list[str]:
+def _drop_all_gone(root: Path) -> list[str]:
+    return [line for path in RWLOCKS if (root / path).exists() for line in _drop_gone(root, path)]
+
+
+def _drop_gone(root: Path, lock: Path) -> list[str]:
     """Take entries out of a whole rwlock whose process is gone and whose number another process has now.
 
     DVC does so itself where no process has the number.
     """
-    path = root / RWLOCK
-    if not path.exists():
-        return []
+    path = root / lock
     written, tree = path.stat().st_mtime, json.loads(_bytes(path))
     kept: dict[str, Any] = {
         "write": {
@@ -160,7 +163,7 @@ def _drop_gone(root: Path) -> list[str]:
     if kept == {"write": tree.get("write", {}), "read": tree.get("read", {})}:
         return []
     write_text(path, json.dumps(kept))
-    return [f"{RWLOCK}: named processes that are gone; their entries are removed"]
+    return [f"{lock}: named processes that are gone; their entries are removed"]
 
 
 def _is_gone(entry: dict[str, Any], written: float) -> bool:
