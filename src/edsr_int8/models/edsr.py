@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -56,8 +57,8 @@ class EDSR(nn.Module):
         self.tail = conv(d.features, 3 * d.scale**2 if self.direct else 3)
         self.shifts_mean = not self.direct and d.rgb_mean != NO_MEAN
         self.mean: Tensor
-        # On the CPU even where the weights are on none: torch takes 2 s to get ready to multiply there.
-        mean = 255 * torch.tensor(d.rgb_mean, device="cpu").view(1, 3, 1, 1)
+        # Multiplied by numpy: torch takes 2 s to get ready for that on the device meta, which has no storage.
+        mean = torch.tensor((np.float32(255) * np.array(d.rgb_mean, np.float32)).tolist()).view(1, 3, 1, 1)
         self.register_buffer("mean", mean, persistent=False)
 
     def forward(self, image: Tensor) -> Tensor:

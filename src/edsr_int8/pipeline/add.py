@@ -23,6 +23,8 @@ from edsr_int8.pipeline.rows import Params
 Row = dict[str, Any]
 Rows = dict[str, Row]
 
+SAMPLE_CROP = 256  # pixels of the sample's references that are scored, at most: a multiple of the scale
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -153,8 +155,9 @@ def _folder_row(folder: Path, scale: int) -> Row:
 
 
 def _sample_row(part: str, scale: int) -> Row:
-    """The photographs of scikit-image, as presets/sample.yaml has them."""
+    """The photographs of scikit-image, as presets/sample.yaml has them: their middle."""
     row = _dataset_row(layout.SAMPLE.as_posix(), f"{part}/*.png", "", scale)
+    row["crop"] = SAMPLE_CROP // scale * scale
     return row | ({"seed": {"evaluation": 1, "calibration": 2}[part]} if scale == 1 else {})
 
 
