@@ -27,12 +27,12 @@ def test_figures_are_consistent(tiny: Tiny) -> None:
     ("runs", "warmup", "taken", "counted"),
     [
         (5, 1, [9, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1]),  # hundredths of a second: all runs, without the first
-        (5, 1, [90, 40, 40], [90, 40, 40]),  # long: three are enough, and their median is no first run's
-        (5, 1, [30, 30, 30, 30], [30, 30, 30]),
+        (5, 1, [45, 20, 20], [45, 20, 20]),  # long: three are enough, and their median is no first run's
+        (5, 1, [15, 15, 15, 15], [15, 15, 15]),
         (5, 1, [200, 160], [160]),  # so long that one is enough
         (1, 1, [2000], [2000]),  # a reference, in minutes
         (1, 0, [1], [1]),
-        (2, 1, [90, 90], [90, 90]),
+        (2, 1, [45, 45], [45, 45]),
     ],
 )
 def test_where_runs_are_long_fewer_will_do(

@@ -23,7 +23,7 @@ from edsr_int8.targets.figures import Placement, Timing
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.targets.torch_threads import set_torch_threads
 
-ENOUGH_S = 1.0  # of runs, once there are FEWEST; a single run as long will do, after one that does not count
+ENOUGH_S = 0.5  # of runs, once there are FEWEST; a single run as long will do, after one that does not count
 FEWEST = 3
 SIMULATED = "it is simulated here; its speed and memory are not the device's"
 
