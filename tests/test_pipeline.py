@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from foreign_checkpoints import official_state
+from in_process import repro
 from project import TINY_X2, Project, make_project
 
 pytestmark = pytest.mark.slow
@@ -34,6 +35,11 @@ def table(project: Project) -> list[dict[str, str]]:
 
 def int8_figures(project: Project) -> list[str]:
     return [row["psnr_db"] for row in table(project) if row["precision"] == "int8"]
+
+
+def to_run(project: Project) -> set[str]:
+    """Stages that depend on what has changed; those after them are not among them yet."""
+    return {name for name in json.loads(project.dvc("status", "--json")) if "probe" not in name}
 
 
 def test_the_table_has_every_row(project: Project) -> None:
@@ -90,7 +96,7 @@ def test_weights_changed_in_place_are_seen_though_the_file_keeps_its_time(
         path.write_bytes(content)
         os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
         project.dvc("repro", "probe")
-        return {name for name in json.loads(project.dvc("status", "--json")) if "probe" not in name}
+        return to_run(project)
 
     assert overwrite(other.read_bytes()) == {"pipeline/convert/dvc.yaml:convert@tiny_x2"}
     assert overwrite(whole) == set()
@@ -119,14 +125,15 @@ def test_a_new_row_runs_only_its_own_stages(project: Project) -> None:
     params["models"]["tiny_again"] = dict(params["models"]["tiny_x1"], evaluation=["more"])
     params["datasets"]["more"] = dict(params["datasets"]["photos_blur"], hr="c.png")
     project.write_params(params)
-    ran, _ = project.repro()
-    others = {name for name in ran if "tiny_again" not in name}
     # `model_images` looks again for the new data set and finds the same images: nothing after it runs.
-    assert others <= {"probe", "report", "dataset@more", "model_images@tiny_x1", "model_images@tiny_x2"}
-    assert {row["model"] for row in table(project)} == {"tiny_x2", "tiny_x1", "tiny_again"}
+    looks_again = {f"model_images@{name}" for name in ("tiny_x1", "tiny_x2")}
+    project.dvc("repro", "probe", *(f"pipeline/model_images/dvc.yaml:{name}" for name in sorted(looks_again)))
+    waiting = {name.split(":")[-1] for name in to_run(project)}
+    assert {name for name in waiting if "tiny_again" not in name} == {"report"}
+    assert waiting >= {f"{stage}@tiny_again" for stage in ("convert", "export", "observe", "gptq")}
     project.run("git", "checkout", "params.yaml")
-    project.repro()
-    assert {row["model"] for row in table(project)} == {"tiny_x2", "tiny_x1"}
+    project.dvc("repro", "probe", *(f"pipeline/model_images/dvc.yaml:{name}" for name in sorted(looks_again)))
+    assert to_run(project) == set()
 
 
 def test_a_stage_that_fails_stops_dvc_and_what_was_good_stays(project: Project) -> None:
@@ -140,9 +147,12 @@ def test_a_stage_that_fails_stops_dvc_and_what_was_good_stays(project: Project) 
     assert ran <= {"probe", "report"} and (project.folder / "results" / "table.csv").read_bytes() == good
 
 
-def test_two_folders_give_the_same_bytes(project: Project, tmp_path: Path) -> None:
+def test_two_folders_give_the_same_bytes(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether each stage has a process of its own or all share one."""
     other = make_project(tmp_path / "elsewhere" / "two")
-    other.repro()
+    repro(other, monkeypatch)
     for pattern in (
         "build/**/*.onnx",
         "build/**/*.npz",
@@ -158,16 +168,16 @@ def test_two_folders_give_the_same_bytes(project: Project, tmp_path: Path) -> No
 
 def test_queued_experiments_sweep_a_knob(project: Project) -> None:
     project.run("git", "commit", "--quiet", "--all", "--message", "before the sweep")
-    project.dvc("exp", "run", "--queue", "-S", "precisions.int8.percentile=95,98,99.999")
+    project.dvc("exp", "run", "--queue", "-S", "precisions.int8.percentile=97.0,98.0")  # one is in the cache
     project.dvc("queue", "start")
-    for _ in range(240):  # the queue works in the background
+    for _ in range(80):  # the queue works in the background, and each look takes it a second
         if "Queued" not in (status := project.dvc("queue", "status")) and "Running" not in status:
             break
-        time.sleep(1)
-    assert status.count("Success") == 3, status
+        time.sleep(3)
+    assert status.count("Success") == 2, status
     shown = project.dvc("exp", "show", "--json")
     figures = set()
     for experiment in json.loads(shown)[0]["experiments"] or json.loads(shown)[1]["experiments"]:
         metrics = experiment["revs"][0]["data"]["metrics"]["results/metrics.json"]["data"]
         figures.add(metrics["tiny_x2"]["int8"]["onnxruntime"]["photos_x2"]["official"]["psnr_db"])
-    assert len(figures) == 3
+    assert len(figures) == 2

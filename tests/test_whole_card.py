@@ -4,20 +4,16 @@ Three hundred processes would take minutes to start: test_standin_card.py runs D
 """
 
 import csv
-import importlib
 import json
 from pathlib import Path
 
 import pytest
-from dvc.repo import Repo
-from dvc.repo.reproduce import plan_repro
 from http_server import serving
-from in_process import Here
-from project import ROOT, make_project
+from in_process import repro
+from project import make_project
 from standin_card import OTHER_TEST_SEQUENCES, PRESET, bodies, publish, standin
 
 from edsr_int8.pipeline import layout, params
-from edsr_int8.targets.execution import timing
 
 pytestmark = pytest.mark.slow
 
@@ -26,11 +22,7 @@ CARD = params.load(PRESET)
 
 def test_every_row_from_the_fetch_to_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(timing, "ProcessPoolExecutor", Here)
-    monkeypatch.syspath_prepend(str(ROOT))
     project, tree = make_project(tmp_path / "card"), standin(CARD.models)
-    for name in ("HOME", "DVC_SITE_CACHE_DIR", "GIT_CONFIG_GLOBAL"):  # DVC is called in this process too
-        monkeypatch.setenv(name, project.environment[name])
     for section in ("downloads", "datasets", "models", "training"):
         assert set(tree[section]) == set(getattr(CARD, section))
     with serving({}) as server:
@@ -38,8 +30,7 @@ def test_every_row_from_the_fetch_to_the_table(tmp_path: Path, monkeypatch: pyte
         for name, body in bodies(tree).items():
             publish(tree, name, body, server.files, server.url())
         project.write_params(tree)
-        monkeypatch.chdir(project.folder)
-        run_all(project.folder)
+        repro(project, monkeypatch)
         assert sum(status == 200 for _, status, _ in server.log) == len(CARD.downloads)
     with (project.folder / "results" / "table.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -47,20 +38,6 @@ def test_every_row_from_the_fetch_to_the_table(tmp_path: Path, monkeypatch: pyte
     assert len(rows) == sum(2 * len(row.evaluation) * len(row.protocols) for row in CARD.models.values())
     check_references(rows)
     check_sequences()
-
-
-def run_all(folder: Path) -> None:
-    """What a stage depends on is there before it, and what it promises after it."""
-    repo = Repo(str(folder))
-    try:
-        for stage in plan_repro(repo.index.graph):
-            assert all(dep.exists for dep in stage.deps), stage.addressing
-            module, *arguments = stage.cmd.removeprefix("python -m stages.").split()
-            run = getattr(importlib.import_module(f"stages.{module}"), module)
-            run(params.load(Path("params.yaml")), *arguments)
-            assert all(out.exists for out in stage.outs), stage.addressing
-    finally:
-        repo.close()
 
 
 def check_references(rows: list[dict[str, str]]) -> None:

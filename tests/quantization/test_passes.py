@@ -77,7 +77,19 @@ def rounded_by_stage(calibration: Calibration) -> None:
     round_for_all(c.float_model, c.histograms, c.images, c.gptq_weights, structures=FORMS)
 
 
-@pytest.mark.parametrize("name", ["x1", "mdsr"])
+@pytest.fixture(scope="module", params=["x1", "mdsr"])
+def without_images(
+    request: pytest.FixtureRequest,
+    float_graphs: Graphs,
+    portrait: np.ndarray,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Calibration:
+    """What the stages before left, and no image to run a forward pass on."""
+    calibration = observed(float_graphs(request.param), tmp_path_factory.mktemp("stages"), portrait[:40, :40])
+    rounded_by_stage(calibration)
+    return replace(calibration, images=[])
+
+
 @pytest.mark.parametrize(
     "knobs",
     [
@@ -92,12 +104,9 @@ def rounded_by_stage(calibration: Calibration) -> None:
     ],
 )
 def test_recipe_that_does_not_learn_from_crops_runs_no_forward_pass(
-    float_graphs: Graphs, portrait: np.ndarray, tmp_path: Path, name: str, knobs: dict[str, Any]
+    without_images: Calibration, portrait: np.ndarray, tmp_path: Path, knobs: dict[str, Any]
 ) -> None:
-    """Without images there is nothing to run on."""
-    calibration = observed(float_graphs(name), tmp_path, portrait[:40, :40])
-    rounded_by_stage(calibration)
-    built = build(replace(MODEL_CARD, **knobs), replace(calibration, images=[]), tmp_path / "int8")
+    built = build(replace(MODEL_CARD, **knobs), without_images, tmp_path / "int8")
     assert by_onnxruntime(built, portrait[60:80, 40:60]).std() > 5
 
 

@@ -66,12 +66,6 @@ class Project:
         restored = set(re.findall(r"Stage '(?:[^':]+:)?([^']+)' is cached", text))
         return ran, restored
 
-    def stage(self, name: str, *arguments: str) -> str:
-        """A stage that must fail: what it says, which is one line and no traceback."""
-        text = self.run(sys.executable, "-m", f"stages.{name}", *arguments, fails=True).strip()
-        assert text.startswith("error: ") and "\n" not in text, text
-        return text
-
     @property
     def params(self) -> Any:
         return YAML(typ="safe").load((self.folder / "params.yaml").read_text())

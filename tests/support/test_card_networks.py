@@ -14,13 +14,15 @@ from edsr_int8.pipeline.rows import NATIVE_SHAPE
 pytestmark = pytest.mark.slow
 
 FIRST = {row.description: name for name, row in reversed(MODELS.items())}  # the first row of each network
+# The large networks of x2 and x3 have no layer that the large one of x4 and the medium ones lack.
+EXPORTED = [name for d, name in FIRST.items() if d.features < 256 or d.scale == 4]
 
 
 @pytest.fixture(scope="module")
 def brought() -> Iterator[dict[str, Future[Brought]]]:
     """All rows, two at a time: tracing a network for export keeps one core busy for seconds."""
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        yield {name: pool.submit(bring, name, exported=name in FIRST.values()) for name in MODELS}
+        yield {name: pool.submit(bring, name, exported=name in EXPORTED) for name in MODELS}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -29,10 +31,10 @@ def test_fetch_convert_and_export(name: str, brought: dict[str, Future[Brought]]
     assert found.answers == [200, 206]
     assert found.facts.params == found.parameters
     first = FIRST[row.description]
-    if name == first:
+    if name in EXPORTED:
         assert found.max_abs_error <= TOLERANCE
         assert found.onnx_bytes == pytest.approx(4 * found.parameters, rel=0.05)
-    else:  # the same tensors in the other publisher's names: what is exported is the same file
+    elif name != first:  # the same tensors in the other publisher's names: what is exported is the same file
         assert found.weights_sha256 == brought[first].result().weights_sha256
 
 

@@ -1,4 +1,4 @@
-"""Rows of `training` through DVC: one begins where another ended, and MDSR learns three scales at once."""
+"""Rows of `training` in DVC's order: one begins where another ended, and MDSR learns three scales at once."""
 
 import json
 from dataclasses import replace
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from in_process import repro
 from project import Project, make_project
 
 from edsr_int8.checkpoints.convert import convert, load_network
@@ -37,7 +38,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         "x2": {**row, "network": "edsr", "datasets": x2, "validation": x2, "start": "data/weights/random"},
     }  # fmt: skip
     made.write_params(params)
-    made.dvc("repro", "train@a_mdsr")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        repro(made, monkeypatch, "train@a_mdsr")
     return made
 
 
