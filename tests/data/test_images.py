@@ -223,3 +223,17 @@ def test_only_uint8_rgb_is_written(tmp_path: Path, wrong: np.ndarray) -> None:
 def test_only_a_plain_rgb_png_may_be_taken_as_it_is(put: Any) -> None:
     plain = {name for name, data in GOOD.items() if is_rgb_png(put(name, data))}
     assert plain == {"rgb.png"}
+
+
+def test_a_damaged_tiff_is_refused_without_more_words(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.tif"
+    PIL.Image.new("RGB", (8, 8)).save(path)
+    whole = path.read_bytes()
+    samples_per_pixel = struct.pack("<HHIH", 277, 3, 1, 3)  # tag, type, count, value
+    assert whole.count(samples_per_pixel) == 1
+    path.write_bytes(whole.replace(samples_per_pixel, struct.pack("<HHIH", 277, 3, 1, 140)))
+    with pytest.raises(InputError, match=r"a\.tif"):
+        read_rgb(path)
+    assert not caplog.records

@@ -6,6 +6,7 @@ unless asked for, so that metadata cannot make the two images of a pair differ.
 
 import contextlib
 import io
+import logging
 import os
 import struct
 import warnings
@@ -33,6 +34,7 @@ Image = NDArray[np.uint8]
 
 # Pillow's words on odd metadata, and on sizes below our own limits: several lines a picture, and no names.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")  # of the plugins above, which register their decoders
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")  # of these, in lower case
