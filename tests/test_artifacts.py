@@ -75,7 +75,8 @@ def test_csv_becomes_dataclasses(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "content", [b"step,mse\n1\n", b"step,mse\nx,1\n", b"stop,mse\n1,1\n", b"step,mse\n1,1,1\n",
-                b"step,mse\n1,\x00\n", b'step,mse\n1,"' + b"9" * 200_000, b"step,mse\n\xff,1\n"],
+                b"step,mse\n1,\x00\n", b'step,mse\n1,"' + b"9" * 200_000, b"step,mse\n\xff,1\n",
+                b"step,mse,mse\n1,2,3\n"],
 )  # fmt: skip
 def test_damaged_csv_is_told(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.csv").write_bytes(content)

@@ -59,7 +59,11 @@ def read_csv(path: Path, kind: Any, stage: str) -> list[Any]:
     InputError as `read_json`.
     """
     with reading(path, stage), path.open(encoding="utf-8", newline="") as file:
-        return list(_valid(list[kind], list(csv.DictReader(file, strict=True))))
+        table = csv.DictReader(file, strict=True)
+        columns = table.fieldnames or []
+        if len(set(columns)) < len(columns):
+            raise ValueError("a column comes twice")
+        return list(_valid(list[kind], list(table)))
 
 
 def read_npz(path: Path, stage: str) -> Arrays:

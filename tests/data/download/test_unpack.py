@@ -246,6 +246,15 @@ def test_too_many_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "holds more than 5 files" in refused(make(tmp_path, "zip"), "zip")
 
 
+def test_too_many_folders_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that have no entry of their own, too: a name may ask for 31."""
+    monkeypatch.setattr(module, "MOST_FOLDERS", 40)
+    with zipfile.ZipFile(tmp_path / "images.zip", "w") as archive:
+        archive.writestr(f"a/{'a/' * 30}x.png", b"")
+        archive.writestr(f"b/{'a/' * 30}x.png", b"")
+    assert "holds more than 40 folders" in refused(tmp_path / "images.zip", "zip")
+
+
 @pytest.mark.parametrize("name", ["empty_name.zip", "nul_pax_path.tar"])
 def test_hostile_archives_are_refused(name: str, shared: Path, tmp_path: Path) -> None:
     archive = tmp_path / name

@@ -28,6 +28,7 @@ MOST_EXPANSION = 100  # PNG and weights hardly shrink; bombs reach deflate's 103
 PADDING = 2**20  # bytes of zeros that tar adds, and that shrink more than that
 MOST_ENTRIES = 200_000  # twice the images of the largest sets (LSDIR has 85,000 pairs)
 DEEPEST = 32  # folders in each other
+MOST_FOLDERS = 10_000  # GoPro has some hundred; ten times as many as ImageNet has classes
 MOST_HEADER = 2**20  # bytes of a long name or a pax header; names have at most 4096
 HEADER_READS = 1000  # blocks that tarfile may read between two entries: it follows them without end
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2)  # LZMA asks for gigabytes of memory
@@ -57,20 +58,23 @@ def unpack(archive: Path, out: Path, *, kind: str) -> None:
 
     Raises InputError, naming archive and entry: a name that leaves the folder, comes twice or is none, a link
     or device, an encrypted or damaged archive, one that expands more than 100 times or has more than
-    200,000 files, a full disk.
+    200,000 files or 10,000 folders, a full disk.
     """
     with atomic_folder(out) as folder:
         _write(archive, folder, kind)
 
 
 def _write(archive: Path, folder: Path, kind: str) -> None:
-    name, seen, written = "", set[PurePosixPath](), 0
+    name, seen, folders, written = "", set[PurePosixPath](), set[PurePosixPath](), 0
     declared, entries = {"zip": (_zip_bytes, _zip_entries), "tar": (_tar_bytes, _tar_entries)}[kind]
     try:
         _check_room(folder, archive, total=declared(archive), coming=declared(archive))
         for entry in bar(entries(archive, folder), f"unpack {archive.name}", unit="file"):
             name = entry.name
             path = _checked(entry, seen)
+            folders |= {path, *path.parents} if entry.is_folder else set(path.parents)
+            if len(folders) > MOST_FOLDERS:
+                raise Refused(f"holds more than {MOST_FOLDERS} folders")
             written += entry.length
             _check_room(folder, archive, total=written, coming=entry.length)
             _write_entry(entry, folder / path)
