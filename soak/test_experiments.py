@@ -1,9 +1,10 @@
 """Killed experiments: the same command goes on without a human and ends in the same bytes.
 
-In the workspace, and in a copy of the repository (`--temp`). Between the kill and the next run comes
-`recover`, as `edsr-int8 check` does it.
+In the workspace, in a copy of the repository (`--temp`), and off the queue. Between the kill and the next run
+comes `recover`, as `edsr-int8 check` does it.
 """
 
+import json
 import os
 import random
 import re
@@ -11,9 +12,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from stub_project import expected, found, make_stub
 
@@ -77,3 +80,55 @@ def test_a_killed_experiment_goes_on(root: Path, place: list[str]) -> None:
         if struck == KILLS:
             return
     pytest.fail(f"{struck} of {KILLS} kills came in time")
+
+
+def test_a_killed_queue_goes_on(root: Path) -> None:
+    seeds = (101, 102, 103)
+    queue(root, *seeds)
+    wait_for(root, lambda tasks: "Running" in tasks.values())
+    workers = [process for process in psutil.process_iter() if at_work_in(root, process)]
+    assert workers
+    for process in workers:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    put_right(root)
+    stuck = [name for name, state in tasks(root).items() if state == "Running"]
+    for name in stuck:
+        dvc(root, "queue", "kill", name)
+    queue(root, *seeds)  # those that ended before give the same again
+    ended = wait_for(root, lambda tasks: not {"Running", "Queued"} & set(tasks.values()))
+    assert list(ended.values()).count("Failed") == len(stuck) and "Success" in ended.values()
+    for name, state in ended.items():
+        if state == "Success":
+            dvc(root, "exp", "apply", name)
+            seed = json.loads((root / "params.json").read_text())["seed"]
+            assert seed in seeds and found(root) == expected(seed)
+
+
+def queue(root: Path, *seeds: int) -> None:
+    """Queue an experiment of each seed, and start to work them off in the background."""
+    dvc(root, "exp", "run", "--queue", "-f", "-S", f"params.json:seed={','.join(map(str, seeds))}")
+    with open(os.devnull, "w") as nowhere:  # a pipe would wait for what works in the background
+        subprocess.run([*DVC, "queue", "start"], cwd=root, stdout=nowhere, stderr=nowhere, check=True)
+
+
+def tasks(root: Path) -> dict[str, str]:
+    """Name -> state, of all that are and were in the queue."""
+    lines = dvc(root, "queue", "status").splitlines()
+    rows = [line.split() for line in lines if re.match(r"[0-9a-f]{7} ", line)]
+    return {row[1]: row[-1] for row in rows}
+
+
+def wait_for(root: Path, reached: Callable[[dict[str, str]], bool]) -> dict[str, str]:
+    for _ in range(120):
+        if reached(now := tasks(root)):
+            return now
+        time.sleep(1)
+    return pytest.fail(f"{now}")
+
+
+def at_work_in(root: Path, process: psutil.Process) -> bool:
+    try:
+        return Path(process.cwd()).is_relative_to(root)
+    except psutil.Error:
+        return False
