@@ -2,10 +2,12 @@
 
     python benchmarks/targets_side_by_side.py [--runs 10] [--height 512 --width 512] [--threads 0]
                                               [--targets onnxruntime,openvino] [--shared ../shared]
+                                              [--model build/edsr_x2_sample]
 
 Two EDSR x2 networks: r8f64, trained, from --shared (random weights where that is missing), and one of 16
 blocks with random weights. int8 is strict int8 without any rewrite that a recipe asks for, folded is int8
-with fold_long_skip; where NNCF is installed, also its int8 graphs of the same networks, on OpenVINO. Each
+with fold_long_skip. With --model, instead of these, the builds of a model that `dvc repro` made, in every
+precision. Where NNCF is installed, also its int8 graphs of the same networks, on OpenVINO. Each
 build has a process of its own, which sleeps while the others have their turn; a turn is one whole image,
 untiled. Figures are medians over --runs turns, after one that does not count. The GEMM rate is the best
 that any target reaches on 2048^3, measured in the same turns: uint8 x int8 -> uint8 for int8 builds,
@@ -18,7 +20,7 @@ import math
 import os
 import tempfile
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -33,6 +35,7 @@ from edsr_int8.models.complexity import macs_per_pixel
 from edsr_int8.models.description import Description
 from edsr_int8.progress import bar
 from edsr_int8.targets.base import Unavailable, open_target
+from edsr_int8.targets.execution.build import read_build
 from edsr_int8.targets.execution.upscale import require
 from edsr_int8.targets.row import TargetRow
 from edsr_int8.targets.torch_threads import set_torch_threads
@@ -144,15 +147,28 @@ def gemm(precision: str, folder: Path) -> Path:
     return path
 
 
+def networks(model: Path | None) -> dict[str, Description]:
+    """NETWORKS, or the network of a model's folder."""
+    if model is None:
+        return NETWORKS
+    from edsr_int8.checkpoints.facts import read_facts
+
+    facts = asdict(read_facts(model / "checkpoint"))
+    return {model.name: Description(**{each.name: facts[each.name] for each in fields(Description)})}
+
+
 def contenders(options: argparse.Namespace, folder: Path) -> list[Contender]:
     found = []
     targets = options.targets.split(",")
     shape = (1, 3, options.height, options.width)
-    for name, description in NETWORKS.items():
+    for name, description in networks(options.model).items():
         (folder / name).mkdir()
         macs = macs_per_pixel(description) * options.height * options.width
-        weights = options.shared / "weights" / WEIGHTS[name] if name in WEIGHTS else None
-        builds = build(description, weights, folder / name)
+        if options.model:
+            builds = {path.parent.name: path for path in sorted(options.model.glob("*/model.onnx"))}
+        else:
+            weights = options.shared / "weights" / WEIGHTS[name] if name in WEIGHTS else None
+            builds = build(description, weights, folder / name)
         if importlib.util.find_spec("nncf") and "openvino" in targets:
             builds[NNCF] = nncf_build(builds["fp32"], folder / name / "nncf.xml")
         for precision, model in builds.items():
@@ -172,7 +188,7 @@ def serve(contender: Contender, threads: int, pipe: Connection) -> None:
     image = np.random.default_rng(0).integers(0, 256, contender.shape).astype(kind)
     target = open_target(row)
     try:
-        require(target, "float32" if contender.precision == "fp32" else "int8")
+        require(target, dtype(contender))
         run = target.load(contender.model)
         run(image)
     except Unavailable as error:
@@ -183,6 +199,12 @@ def serve(contender: Contender, threads: int, pipe: Connection) -> None:
         start = time.perf_counter()
         run(image)
         pipe.send(time.perf_counter() - start)
+
+
+def dtype(contender: Contender) -> str:
+    if contender.subject != "gemm" and contender.precision != NNCF:
+        return read_build(contender.model).dtype
+    return "float32" if contender.precision == "fp32" else "int8"
 
 
 def interleaved(found: list[Contender], threads: int, runs: int) -> dict[Contender, float]:
@@ -210,12 +232,12 @@ def report(seconds: dict[Contender, float]) -> None:
     """One line a build: latency, rate, share of the best GEMM rate of its precision, speed-up over others."""
     rates = {contender: 2 * contender.macs / s / 1e9 for contender, s in seconds.items()}
     peaks = {p: [r for c, r in rates.items() if (c.subject, c.precision) == ("gemm", p)] for p in PRECISIONS}
-    print(f"{'ms':>40s}{'GOP/s':>9s}{'of GEMM':>9s}{'over fp32':>11s}{'over NNCF':>11s}")
+    print(f"{'ms':>49s}{'GOP/s':>9s}{'of GEMM':>9s}{'over fp32':>11s}{'over NNCF':>11s}")
     for contender, s in seconds.items():
         others = [seconds.get(replace(contender, precision=p)) for p in ("fp32", NNCF)]
         kind = "fp32" if contender.precision == "fp32" else "int8"
         share = rates[contender] / max(peaks[kind], default=math.nan)
-        name = f"{contender.subject:10s}{contender.precision:7s}{contender.target:13s}"
+        name = f"{contender.subject:15s}{contender.precision:11s}{contender.target:13s}"
         over = [f"{other / s:.2f}" if other else "" for other in others]
         print(f"{name}{1e3 * s:10.1f}{rates[contender]:9.0f}{share:9.0%}{over[0]:>11s}{over[1]:>11s}")
 
@@ -227,6 +249,7 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=512)
     parser.add_argument("--threads", type=int, default=0, help="0: all cores")
     parser.add_argument("--targets", default="onnxruntime,openvino")
+    parser.add_argument("--model", type=Path, help="the folder of a model that dvc repro made")
     parser.add_argument("--shared", type=Path, default=Path(__file__).resolve().parents[2] / "shared")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
