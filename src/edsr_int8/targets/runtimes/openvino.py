@@ -16,7 +16,8 @@ from edsr_int8.targets.base import Capabilities, Runner, Unavailable, one_line
 from edsr_int8.targets.figures import Arithmetic, Placement
 from edsr_int8.targets.placement import placement
 from edsr_int8.targets.row import TargetRow
-from edsr_int8.targets.unsigned import load_unsigned
+from edsr_int8.targets.saturation import with_clips
+from edsr_int8.targets.unsigned import load_unsigned, unsigned
 from edsr_int8.tiling import MIB
 
 SATURATES = (
@@ -78,7 +79,7 @@ class OpenVino:
     def _compiled(self, model: Path, height: int | None = None, width: int | None = None) -> Any:
         core = self._core()
         try:
-            graph = core.read_model(load_unsigned(model))
+            graph = core.read_model(_readable(model))
             if height and width:
                 graph.reshape([1, graph.input(0).partial_shape[1], height, width])
             hint, _ = HALF_PRECISION.get(read_metadata(model).get("precision", ""), ("f32", ""))
@@ -130,6 +131,13 @@ class OpenVino:
         if missing:
             raise Unavailable(f"openvino finds no device {missing[0]!r}; here are {', '.join(here)}")
         return core
+
+
+def _readable(model: Path) -> bytes | Path:
+    """What OpenVINO computes rightly: the build, its uint8 twin, or one whose 16-bit codes are clipped."""
+    if read_metadata(model).get("high_precision_dtype") != "uint16":
+        return load_unsigned(model)
+    return with_clips(unsigned(read_onnx(model, "quantize"))).SerializeToString(deterministic=True)
 
 
 def _version() -> str:
