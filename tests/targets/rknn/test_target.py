@@ -3,6 +3,7 @@
 `RKNN_PYTHON=rknn/bin/python pytest tests/targets/rknn` runs the toolkit itself, too.
 """
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -14,7 +15,9 @@ from onnx import numpy_helper
 from tiny_build import photograph
 from tiny_qdq import write_edsr
 
+from edsr_int8.data.images import write_png
 from edsr_int8.targets.base import Unavailable, open_target
+from edsr_int8.targets.execution.infer import infer
 from edsr_int8.targets.execution.upscale import open_build
 from edsr_int8.targets.rknn.target import placed
 from edsr_int8.targets.rknn.toolkit import OPERATION, Operation, Toolkit
@@ -67,6 +70,16 @@ def test_a_python_without_the_toolkit_comes_with_the_two_commands(python: str, m
     assert not target.probe()["available"]
     with pytest.raises(Unavailable, match=r"python3.11 -m venv rknn; rknn/bin/pip install rknn-toolkit2"):
         open_build(target, model)
+
+
+def test_without_the_toolkit_infer_says_so_and_not_how_long_it_would_simulate(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = open_target(TargetRow("rknn", tile=(24, 24)))
+    write_png(tmp_path / "set/lr/a.png", photograph(30, 24))
+    infer(target, model, {"set": tmp_path / "set"}, tmp_path / "out", partial=tmp_path / "partial")
+    assert "rknn/bin/pip install" in json.loads((tmp_path / "out/status.json").read_text())["status"]
+    assert "simulates" not in capsys.readouterr().err
 
 
 def test_a_toolkit_that_fails_is_one_line(model: Path) -> None:

@@ -141,9 +141,9 @@ def _run(
 def _say_how_long(
     target: Target, build: Build, sources: Mapping[str, Path], shape: tuple[int, int] | None
 ) -> None:
-    """On a simulator, where a tile takes long."""
+    """On a simulator that is installed, where a tile takes long."""
     rate = target.capabilities.seconds_per_gmac
-    if rate is None or shape is None:
+    if rate is None or shape is None or not target.probe()["available"]:
         return
     try:
         count = sum(len(tiles(*image_shape(path), *shape, build.whole.radius)) for path in sources.values())
