@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,7 +14,7 @@ from edsr_int8.quantization.ir.scale_groups import calibrated
 from edsr_int8.quantization.recipe import MODEL_CARD, Finetune
 from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip
 from edsr_int8.quantization.simulation.crops import Crops
-from edsr_int8.quantization.simulation.objective import geometric_error, with_float_outputs
+from edsr_int8.quantization.simulation.objective import colour_shifts, geometric_error, with_float_outputs
 from edsr_int8.quantization.simulation.quantsim import ALL, Simulation
 from edsr_int8.quantization.state import QuantizedNetwork, save
 
@@ -57,5 +58,16 @@ def test_only_colours_that_shift_visibly_cost_anything(shift: float, expected: f
     def shifted(images: torch.Tensor, **_: object) -> torch.Tensor:
         return images + noise + torch.tensor([0.0, shift, 0.0]).reshape(1, 3, 1, 1)
 
-    loss = module.colour_loss(shifted, wanted, wanted, ALL, 0.5)  # type: ignore[arg-type]
+    loss = module.colour_loss(colour_shifts(shifted, wanted, wanted, ALL), 0.5)  # type: ignore[arg-type]
     assert float(loss) == pytest.approx(module.COLOUR_WEIGHT * expected, abs=1e-4)
+
+
+def test_colours_that_shift_are_drawn_more_often_and_all_are_drawn_first() -> None:
+    likely, random = np.full(48, module.UNSEEN), np.random.default_rng(0)
+    seen = np.zeros(48, int)
+    for _ in range(200):
+        some = module.drawn(random, likely)
+        assert len(set(some)) == module.COLOURS_A_STEP
+        seen[some] += 1
+        likely[some] = module.SELDOM + np.where(some < 4, 3.0, 0.0)
+    assert seen.min() > 0 and seen[:4].min() > 3 * seen[4:].mean()

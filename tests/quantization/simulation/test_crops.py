@@ -10,7 +10,7 @@ from edsr_int8.data.images import write_png
 from edsr_int8.errors import InputError
 from edsr_int8.quantization.recipe import Statistics
 from edsr_int8.quantization.simulation import crops as module
-from edsr_int8.quantization.simulation.crops import colour_crops, cut_crops
+from edsr_int8.quantization.simulation.crops import colour_crops, cut_crops, striped_crops
 
 
 @pytest.fixture
@@ -66,3 +66,11 @@ def test_colour_crops_have_one_colour_or_two_corners_of_the_cube() -> None:
     for crop in colour_crops(40, 16, np.random.default_rng(0)):
         found = torch.unique(crop.flatten(1), dim=1)
         assert found.shape[1] == 1 or (found.shape[1] == 2 and set(found.flatten().tolist()) <= {0, 255})
+
+
+def test_every_pair_of_corners_is_striped_both_ways_round() -> None:
+    """56 pairs, three widths, upright and lying; the middle of a crop is a stripe of one colour."""
+    crops = striped_crops(16)
+    assert len({crop.numpy().tobytes() for crop in crops}) == len(crops) == 56 * 3 * 2
+    middles = crops[:, :, 7:9, 7:9]
+    assert torch.equal(middles, middles[:, :, :1, :1].expand_as(middles))

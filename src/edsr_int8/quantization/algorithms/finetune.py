@@ -19,7 +19,7 @@ from edsr_int8.progress import bar
 from edsr_int8.quantization.analysis.curves import CurvePoint
 from edsr_int8.quantization.ir.layers import Network
 from edsr_int8.quantization.recipe import Recipe
-from edsr_int8.quantization.simulation.crops import Crops, colour_crops, crops_at_once
+from edsr_int8.quantization.simulation.crops import Crops, colour_crops, crops_at_once, striped_crops
 from edsr_int8.quantization.simulation.objective import (
     FLOOR,
     colour_shifts,
@@ -30,20 +30,21 @@ from edsr_int8.quantization.simulation.objective import (
 from edsr_int8.quantization.simulation.quantsim import ALL, TENSORS, Rounding, Simulation
 from edsr_int8.quantization.state import QuantizedNetwork
 
-CHECKS = 20  # times that the held-out crops are scored
+CHECKS = 8  # times that the held-out crops are scored
 WARMUP = 0.05  # of all steps
 MOMENTS = (0.9, 0.99)  # Adam's
 
 # Colours, where the recipe covers them: crops that are drawn from, of how many pixels a side, and checked on.
 COLOUR_CROPS, COLOUR_SIDE, COLOUR_CHECKS = 768, 16, 160
 COLOURS_A_STEP = 12  # half as many pixels as the 8 crops beside them
+SELDOM, UNSEEN = 0.1, 10.0  # how likely a crop that did not shift is, and one not yet drawn: grey levels
 COLOUR_WEIGHT = 0.1  # of a grey level squared beside the logarithm of a crop's error
 LEARNED, CHECKED = 0.5, 1.0  # grey levels that a colour may shift at no cost: 2 are visible
 
 # Learning rates, at the top of the schedule.
 WEIGHT = 0.015  # quantization steps of the layer's weights
 BIAS = 0.02  # steps of the layer's output grid
-SCALE = 4e-3  # natural logarithm of a grid's scale
+SCALE = 1e-2  # natural logarithm of a grid's scale
 ZERO_POINT = 0.1  # codes
 BASIS = 2e-3
 GAIN = 2e-2  # natural logarithm
@@ -77,22 +78,29 @@ class Colours:
 
 
 def _colours(float_network: Network, recipe: Recipe, crops: Crops) -> Colours:
-    random = np.random.default_rng(recipe.statistics.seed)
-    both = (colour_crops(count, COLOUR_SIDE, random) for count in (COLOUR_CROPS, COLOUR_CHECKS))
+    """To learn from, every pair of stripes and colours at random; to check on, others at random."""
+    random, stripes = np.random.default_rng(recipe.statistics.seed), striped_crops(COLOUR_SIDE)
+    some = colour_crops(COLOUR_CROPS - len(stripes), COLOUR_SIDE, random)
+    both = torch.cat([stripes, some]), colour_crops(COLOUR_CHECKS, COLOUR_SIDE, random)
     device = crops.training.device
     training, held_out = (with_float_outputs(float_network, part.to(device)) for part in both)
     return Colours(training, held_out)
 
 
-def colour_loss(
-    simulation: Simulation, images: Tensor, wanted: Tensor, rounding: Rounding, allowed: float
-) -> Tensor:
+def colour_loss(shifts: Tensor, allowed: float) -> Tensor:
     """The mean square of the colour shifts beyond those `allowed`, in grey levels, weighted.
 
     Not its logarithm, as the error of crops: a shift that nobody sees costs nothing, a large one much.
     """
-    shifts = colour_shifts(simulation, images, wanted, rounding)
     return COLOUR_WEIGHT * (shifts - allowed).clamp(min=0).square().mean()
+
+
+def drawn(random: np.random.Generator, likely: np.ndarray) -> np.ndarray:
+    """Colour crops of a step: the likelier, the further each shifted when it was last drawn.
+
+    Most colours soon shift by nothing that is seen, and few saturated stripes far.
+    """
+    return random.choice(len(likely), COLOURS_A_STEP, replace=False, p=likely / likely.sum())
 
 
 def _learn(
@@ -110,7 +118,8 @@ def _learn(
         if colours is None:
             return error
         with torch.no_grad():
-            return error * math.exp(float(colour_loss(simulation, *colours.held_out, rounding, CHECKED)))
+            shifts = colour_shifts(simulation, *colours.held_out, rounding)
+            return error * math.exp(float(colour_loss(shifts, CHECKED)))
 
     curve = [CurvePoint(0, None, check())]
     best = _parameters(simulation)
@@ -118,6 +127,7 @@ def _learn(
     rates = [group["lr"] for group in adam.param_groups]
     random, losses = np.random.default_rng(recipe.statistics.seed), []
     every = max(1, math.ceil(steps / CHECKS))
+    likely = np.full(COLOUR_CROPS, UNSEEN)
     for step in bar(range(1, steps + 1), "finetune", unit="step"):
         for group, rate in zip(adam.param_groups, rates, strict=True):
             group["lr"] = rate * _schedule(step, steps)
@@ -126,9 +136,11 @@ def _learn(
         adam.zero_grad(set_to_none=True)
         loss = backward(simulation, images, wanted, rounding, at_once=crops_at_once(images, len(images)))
         if colours is not None:
-            some = torch.from_numpy(random.integers(0, COLOUR_CROPS, COLOURS_A_STEP))
-            pictures, theirs = (part[some.to(part.device)] for part in colours.training)
-            colour_loss(simulation, pictures, theirs, rounding, LEARNED).backward()
+            some = drawn(random, likely)
+            pictures, theirs = (part[torch.from_numpy(some).to(part.device)] for part in colours.training)
+            shifts = colour_shifts(simulation, pictures, theirs, rounding)
+            colour_loss(shifts, LEARNED).backward()
+            likely[some] = SELDOM + shifts.detach().cpu().numpy()
         adam.step()
         losses.append(float(loss.exp()))
         if step % every == 0 or step == steps:

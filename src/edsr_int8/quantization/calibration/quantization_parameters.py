@@ -14,9 +14,9 @@ from edsr_int8.quantization.ir.scale_groups import ScaleGroup, calibrated, scale
 from edsr_int8.quantization.recipe import MODEL_CARD, Recipe
 from edsr_int8.quantization.scheme import POWER_OF_TWO
 
-# How far towards the range of colours a range is widened, 0..1. What is learned begins with all of it and
-# narrows what the picture does not need; otherwise the rounding of photographs would pay for it.
-LEARNED, UNLEARNED = 1.0, 0.5
+# How far towards the range of colours a range is widened, 0..1: with all of it, the rounding of photographs
+# would pay for colours, and finetuning would spend its steps on narrowing what the picture does not need.
+WIDENED = 0.5
 
 
 def load_histograms(path: Path, network: Network) -> dict[str, Histogram]:
@@ -43,11 +43,10 @@ def choose_grids(
     weights were rounded, whatever the recipe says. So a sweep over ranges reuses the rounded weights.
     """
     groups = scale_groups(network, unify=recipe.unify_scales)
-    part = LEARNED if recipe.finetune.steps else UNLEARNED
-    chosen = _grids(groups, histograms, recipe, colours, part)
+    chosen = _grids(groups, histograms, recipe, colours)
     if weights_are_rounded:
         fixed = {name: histograms[name] for name in chosen if groups[name].in_weights}
-        chosen |= _grids(groups, fixed, MODEL_CARD, colours, part)
+        chosen |= _grids(groups, fixed, MODEL_CARD, colours)
     return {name: chosen[groups[name].owner] for name in chosen}
 
 
@@ -56,11 +55,10 @@ def _grids(
     histograms: Mapping[str, Histogram],
     recipe: Recipe,
     colours: Mapping[str, Range] | None,
-    part: float,
 ) -> dict[str, Grid]:
     ranges: Mapping[str, Range] = estimate_ranges(histograms, recipe)
     if colours is not None:
-        ranges = covering(ranges, colours, part)
+        ranges = covering(ranges, colours, WIDENED)
     found = {
         name: grid(low, max(high, -low * groups[name].room), recipe.scheme)
         for name, (low, high) in ranges.items()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import permutations, product
 from pathlib import Path
 
 import numpy as np
@@ -100,10 +100,31 @@ def _colours(length: int, random: np.random.Generator) -> Image:
         return np.tile(colour, (length, length, 1))
     first, second = CORNERS[random.choice(8, 2, replace=False)]
     stripe = int(random.choice(STRIPES))
-    places = np.arange(length) + int(random.integers(2 * stripe))
+    offset = int(random.integers(2 * stripe))
+    return _stripes(first, second, stripe, offset, length, lying=random.random() < 0.5)
+
+
+def striped_crops(length: int) -> Tensor:
+    """Stripes of every two corners of the RGB cube, each width, upright and lying: uint8 NCHW.
+
+    The first colour of a pair is in the middle; each pair comes both ways round.
+    """
+    crops = [
+        _stripes(first, second, stripe, (stripe - length) // 2 % (2 * stripe), length, lying=lying)
+        for stripe in STRIPES
+        for first, second in permutations(CORNERS, 2)
+        for lying in (False, True)
+    ]
+    return torch.from_numpy(np.ascontiguousarray(np.stack(crops).transpose(0, 3, 1, 2)))
+
+
+def _stripes(
+    first: np.ndarray, second: np.ndarray, stripe: int, offset: int, length: int, *, lying: bool
+) -> Image:
+    places = np.arange(length) + offset
     line = np.where((places // stripe % 2 == 1)[:, None], second, first)
-    lying = np.tile(line[:, None], (1, length, 1))
-    return lying if random.random() < 0.5 else lying.transpose(1, 0, 2)
+    across = np.tile(line[:, None], (1, length, 1))
+    return across if lying else across.transpose(1, 0, 2)
 
 
 def _with_colours(crops: Tensor, random: np.random.Generator) -> Tensor:
