@@ -286,7 +286,7 @@ def test_a_key_given_twice_is_refused(tmp_path: Path) -> None:
 
 def test_numbers_read_as_dvc_reads_them(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
-    file.write_text(PRESET.read_text().replace("percentile: 99.999", "percentile: 9.9e1"))
+    file.write_text(PRESET.read_text().replace("percentile: 99.999", "percentile: 9.9e1", 1))
     assert params.load(file).precisions["int8"].percentile == 99.0
 
 
