@@ -20,7 +20,7 @@ import math
 import os
 import tempfile
 import time
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -153,8 +153,7 @@ def networks(model: Path | None) -> dict[str, Description]:
         return NETWORKS
     from edsr_int8.checkpoints.facts import read_facts
 
-    facts = asdict(read_facts(model / "checkpoint"))
-    return {model.name: Description(**{each.name: facts[each.name] for each in fields(Description)})}
+    return {model.name: read_facts(model / "checkpoint")}
 
 
 def contenders(options: argparse.Namespace, folder: Path) -> list[Contender]:
