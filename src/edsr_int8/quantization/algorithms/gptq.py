@@ -7,7 +7,9 @@ It has a closed form and no gradient; a weight moves by a step or so.
 """
 
 from collections.abc import Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +34,7 @@ from edsr_int8.quantization.state import QuantizedNetwork
 
 DAMPING = 0.01  # of the mean second moment, added to each
 BLOCK = 64  # inputs
+AT_ONCE = 2  # convolutions: a matrix product as thin as those of a second moment keeps one core busy
 CROPS = 64  # at 32x32 pixels, 100 windows for each weight of a 3x3 kernel over 64 channels
 
 
@@ -83,27 +86,38 @@ def gptq(
     """`network` with the weights of its convolutions on their int8 grids, apart from those named in `keep`.
 
     `crops`: uint8 NCHW. The grids are those of nearest rounding, one for each output channel, so rounding to
-    the nearest later changes nothing. One forward pass; one second moment in memory at a time.
+    the nearest later changes nothing. One forward pass; second moments of AT_ONCE convolutions in memory.
     """
     convs = [x for x in network.layers if isinstance(x, Conv) and x.name not in keep]
-    rounded: dict[str, np.ndarray] = {}
-
-    def see(name: str, value: Tensor) -> Tensor:
-        for conv in (x for x in convs if x.inputs[0] == name):
-            weight = torch.from_numpy(conv.weight.astype(np.float64)).to(value.device)
-            moment = second_moment(value, tuple(weight.shape[2:]))
-            nearby = on_grid(weight.flatten(1), moment, power_of_two=power_of_two)
-            rounded[conv.name] = nearby.reshape(weight.shape).cpu().numpy()
-        return value
-
+    rounded: dict[str, Future[np.ndarray]] = {}
     images = crops[:CROPS].float()
-    see(IMAGE, images - network.centre)
-    Simulation(QuantizedNetwork(network)).to(images.device)(images, rounding=NOTHING, see=see)
+    # A new thread would compute with as many threads as the machine has cores, and so in another order.
+    same_threads = partial(torch.set_num_threads, torch.get_num_threads())
+    with ThreadPoolExecutor(AT_ONCE, initializer=same_threads) as pool:
+
+        def see(name: str, value: Tensor) -> Tensor:
+            for conv in (x for x in convs if x.inputs[0] == name):
+                if len(rounded) >= AT_ONCE:  # or the values of all layers would wait in memory
+                    list(rounded.values())[-AT_ONCE].result()
+                rounded[conv.name] = pool.submit(_rounded, conv, value, power_of_two)
+            return value
+
+        see(IMAGE, images - network.centre)
+        Simulation(QuantizedNetwork(network)).to(images.device)(images, rounding=NOTHING, see=see)
     layers = [
-        replace(x, weight=rounded[x.name]) if isinstance(x, Conv) and x.name in rounded else x
+        replace(x, weight=rounded[x.name].result()) if isinstance(x, Conv) and x.name in rounded else x
         for x in network.layers
     ]
     return replace(network, layers=tuple(layers))
+
+
+@torch.no_grad()
+def _rounded(conv: Conv, value: Tensor, power_of_two: bool) -> np.ndarray:
+    """The weight of `conv` on its grid, by the second moment of its input `value`."""
+    weight = torch.from_numpy(conv.weight.astype(np.float64)).to(value.device)
+    moment = second_moment(value, tuple(weight.shape[2:]))
+    nearby = on_grid(weight.flatten(1), moment, power_of_two=power_of_two)
+    return nearby.reshape(weight.shape).cpu().numpy()
 
 
 def on_grid(weight: Tensor, moment: Tensor, *, power_of_two: bool = False) -> Tensor:
