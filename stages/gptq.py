@@ -2,6 +2,7 @@
 
 from edsr_int8.artifacts import read_json
 from edsr_int8.pipeline import layout
+from edsr_int8.pipeline.model_images import calibration_images
 from edsr_int8.pipeline.needs import skip_unneeded
 from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
@@ -17,7 +18,7 @@ def gptq(_: Params, model: str) -> None:
     from edsr_int8.quantization.algorithms.gptq import round_for_all  # torch: only where it is needed
 
     fix_torch_threads()
-    images = sorted((layout.images(model) / "calibration").rglob("*.png"))
+    images = calibration_images(model)
     graph, histograms = layout.export(model) / "float.onnx", layout.histograms(model)
     structures = read_json(layout.settings("gptq"), list[Structure], "probe")
     round_for_all(graph, histograms, images, out, structures=structures, device=torch_device())

@@ -6,6 +6,7 @@ from edsr_int8.checkpoints.facts import read_facts
 from edsr_int8.metrics.colours import DATASET, KIND
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.executor import executor
+from edsr_int8.pipeline.model_images import require_evaluation_images
 from edsr_int8.pipeline.open_target import open_row
 from edsr_int8.pipeline.rows import Params, row
 from edsr_int8.pipeline.run import run
@@ -22,6 +23,8 @@ def infer(params: Params, model: str, precision: str, target: str) -> None:
     out = layout.outputs(model, precision, target)
     images = layout.images(model)
     names = row(params.models, model, "models").evaluation
+    for name in names:
+        require_evaluation_images(model, name)
     if isinstance(opened, Vacc):
         facts = read_facts(layout.checkpoint(model))
         float_model = layout.export(model) / "float.onnx"

@@ -2,6 +2,7 @@
 
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.executor import executor
+from edsr_int8.pipeline.model_images import calibration_images
 from edsr_int8.pipeline.needs import skip_unneeded
 from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
@@ -13,7 +14,7 @@ def observe(_: Params, model: str) -> None:
         return
     from edsr_int8.quantization.calibration.observe import observe as observe_images  # onnxruntime
 
-    images = sorted((layout.images(model) / "calibration").rglob("*.png"))
+    images = calibration_images(model)
     observe_images(layout.export(model) / "float.onnx", images, out, executor=executor())
 
 

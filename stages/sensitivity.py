@@ -1,6 +1,7 @@
 """build/sensitivity/<model>.csv: where the int8 loss comes from, tensor by tensor and layer by layer."""
 
 from edsr_int8.pipeline import layout
+from edsr_int8.pipeline.model_images import calibration_images
 from edsr_int8.pipeline.needs import skip_unneeded
 from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
@@ -16,7 +17,7 @@ def sensitivity(_: Params, model: str) -> None:
     from edsr_int8.quantization.analysis.sensitivity import measure_losses  # torch: only where it is needed
 
     fix_torch_threads()
-    images = sorted((layout.images(model) / "calibration").rglob("*.png"))
+    images = calibration_images(model)
     graph, histograms = layout.export(model) / "float.onnx", layout.histograms(model)
     write_losses(out, measure_losses(graph, histograms, images, device=torch_device()))
 

@@ -32,8 +32,8 @@ EXPECTED = {
     "downloads.*.sha256": {"fetch"},
     "downloads.*.unpack": {"fetch"},
     "fid.urls": set(),
-    "models.*.calibration": {"model_images"},
-    "models.*.evaluation": {"bundle", "model_images"},
+    "models.*.calibration": {"dataset_digests", "model_images"},
+    "models.*.evaluation": {"bundle", "dataset_digests", "model_images"},
     "models.*.protocols": {"evaluate", "model_images"},
     "models.*.reference": set(),
     "models.*.scale": {"bundle", "convert", "model_images"},
@@ -41,8 +41,8 @@ EXPECTED = {
     "models.*.source": {"bundle", "convert"},
     "targets.*.runtime": RUNS_TARGET | {"evaluate", "model_images"},
     "targets.*.rounding": RUNS_TARGET | {"evaluate"},
-    "training.*.datasets": {"train", "training_images"},
-    "training.*.validation": {"train", "training_images"},
+    "training.*.datasets": {"dataset_digests", "train", "training_images"},
+    "training.*.validation": {"dataset_digests", "train", "training_images"},
 }  # fmt: skip
 TOGETHER = ("provider", "tile", "python", "outputs")  # tried with another runtime
 
@@ -88,7 +88,8 @@ def test_the_page_names_the_same_stages() -> None:
 
 
 def test_a_key_of_a_recipe_starts_only_what_reads_it(pipeline: Pipeline, started: Started) -> None:
-    """`quantize` of the row, or `finetune` where it learns; and two stages that serve all rows at once."""
+    """`quantize` of the row, or `finetune` where it learns; two stages that serve all rows at once; and those
+    that tell them what they read, where that is something else now."""
     before = read(pipeline.tree).precisions
     for change, stages in started:
         section, row, *_ = [*change.leaf.split("."), ""]
@@ -98,6 +99,8 @@ def test_a_key_of_a_recipe_starts_only_what_reads_it(pipeline: Pipeline, started
             expected |= {f"quantize-{row}"} if writing(before[row]) != writing(after[row]) else set()
             expected |= {"gptq"} if forms(before) != forms(after) else set()
             expected |= {"sensitivity"} if is_measured(before) != is_measured(after) else set()
+            expected |= {"observed_digests"} if needs(before) != needs(after) else set()
+            expected |= {"calibration_digests"} if reads(before[row]) != reads(after[row]) else set()
             told = {stage.replace("@tiny_x2", "") for stage in stages if "tiny_x2" in stage}
             assert told == expected and len(stages) == 2 * len(expected), change.leaf
 
@@ -108,6 +111,14 @@ def forms(recipes: Mapping[str, Recipe]) -> set[Structure]:
 
 def is_measured(recipes: Mapping[str, Recipe]) -> bool:
     return any(recipe.high_precision_budget for recipe in recipes.values())
+
+
+def needs(recipes: Mapping[str, Recipe]) -> tuple[bool, bool]:
+    return bool(forms(recipes)), is_measured(recipes)
+
+
+def reads(recipe: Recipe) -> tuple[bool, list[str]]:
+    return recipe.learns, recipe.reads
 
 
 def test_every_key_was_changed(pipeline: Pipeline, started: Started) -> None:

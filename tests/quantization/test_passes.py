@@ -22,6 +22,8 @@ from edsr_int8.quantization.algorithms.finetune import finetune
 from edsr_int8.quantization.algorithms.gptq import round_for_all
 from edsr_int8.quantization.algorithms.gptq_weights import load_weights
 from edsr_int8.quantization.algorithms.range_search import search_ranges
+from edsr_int8.quantization.analysis.losses import write_losses
+from edsr_int8.quantization.analysis.sensitivity import measure_losses
 from edsr_int8.quantization.ir.grid import Grid
 from edsr_int8.quantization.ir.layers import Conv, Taps
 from edsr_int8.quantization.passes import Calibration, passes, run
@@ -108,6 +110,38 @@ def test_recipe_that_does_not_learn_from_crops_runs_no_forward_pass(
 ) -> None:
     built = build(replace(MODEL_CARD, **knobs), without_images, tmp_path / "int8")
     assert by_onnxruntime(built, portrait[60:80, 40:60]).std() > 5
+
+
+@pytest.mark.parametrize(
+    "knobs",
+    [
+        {},
+        {"gptq": True, "fold_long_skip": True, "fold_head": True, "cover_colours": True},
+        {"gptq": True, "scheme": "int8_symmetric"},
+        {"ranges": "search"},
+        {"collapse_tail": True},
+        {"equalize": True, "bias_correction": True},
+        {"channel_transform": True, "gptq": True, "finetune": Finetune(1), "cover_colours": True},
+        {"high_precision_layers": ("tail",)},
+        {"high_precision_budget": 0.5},
+        {"high_precision_budget": 0.5, "channel_transform": True, "gptq": True},
+    ],
+)
+def test_a_recipe_names_what_its_passes_read(
+    float_graphs: Graphs, portrait: np.ndarray, tmp_path: Path, knobs: dict[str, Any]
+) -> None:
+    """Nothing else starts its stages: what it does not name would leave an old build in place."""
+    calibration = observed(float_graphs("x1"), tmp_path, portrait[:40, :40])
+    rounded_by_stage(calibration)
+    found = measure_losses(calibration.float_model, calibration.histograms, calibration.images)
+    write_losses(calibration.losses, found)
+    nothing = dict.fromkeys(("gptq_weights", "histograms", "losses"), tmp_path / "nothing") | {"images": []}
+    recipe = replace(MODEL_CARD, **knobs)
+    unread = {name: value for name, value in nothing.items() if name not in recipe.reads}
+    run(recipe, replace(calibration, **unread))
+    for name in recipe.reads:
+        with pytest.raises(InputError):
+            run(recipe, replace(calibration, **{name: nothing[name]}))
 
 
 def test_a_recipe_that_learns_nothing_waits_for_no_torch() -> None:

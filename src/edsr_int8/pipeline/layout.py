@@ -13,8 +13,8 @@ RANDOM_START = Path("data/weights/random")  # holds no weights: DVC needs a file
 
 # Names that a model, precision or target row may not have: the pipeline uses these folders itself.
 RESERVED_MODELS = (
-    *("bundle", "comparison", "coverage", "curves", "datasets", "gptq", "histograms", "partial", "probe"),
-    *("sample", "scores", "sensitivity", "timings", "training", "training_images"),
+    *("bundle", "comparison", "coverage", "curves", "datasets", "digests", "gptq", "histograms", "partial"),
+    *("probe", "sample", "scores", "sensitivity", "timings", "training", "training_images"),
 )
 RESERVED_PRECISIONS = ("checkpoint", "export", "images")
 RESERVED_TARGETS = ("finetune",)
@@ -39,6 +39,11 @@ def kept_lock(lock: Path) -> Path:
 def dataset(row: str) -> Path:
     """{hr,lr}/**.png of a `datasets` row; lr/x.png pairs with hr/x.png."""
     return BUILD / "datasets" / row
+
+
+def dataset_digest(section: str, row: str) -> Path:
+    """The hashes of the data sets that a row of `models` or `training` reads."""
+    return BUILD / "digests" / "datasets" / section / f"{row}.json"
 
 
 def training_images(row: str) -> Path:
@@ -74,6 +79,16 @@ def read_by(model: str, target: str) -> Path:
 def histograms(model: str) -> Path:
     """Histograms of every activation of the float network on the calibration images."""
     return BUILD / "histograms" / f"{model}.npz"
+
+
+def observed_digest(model: str, stage: str) -> Path:
+    """The hashes of what `gptq` or `sensitivity` reads of the calibration, if any row needs the stage."""
+    return BUILD / "digests" / "observed" / model / f"{stage}.json"
+
+
+def calibration_digest(model: str, stage: str, precision: str) -> Path:
+    """The hashes of what `finetune` or `quantize` reads of the calibration for one precision."""
+    return BUILD / "digests" / "calibration" / model / stage / f"{precision}.json"
 
 
 def coverage(model: str) -> Path:

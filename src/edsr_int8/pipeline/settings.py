@@ -50,7 +50,11 @@ def settings(params: Params) -> dict[Path, Any]:
         # These three serve all rows at once, and have nothing to do where none needs them.
         layout.settings("observe"): any(recipe.needs_histograms for _, recipe in recipes),
         layout.settings("gptq"): [_plain(structure) for structure in rounded_structures(params)],
-        layout.settings("sensitivity"): any(recipe.needs_sensitivity for _, recipe in recipes),
+        layout.settings("sensitivity"): stages_needed(params)["sensitivity"],
+        # And these tell others whether what they read has changed.
+        layout.settings("dataset_digests"): datasets_read(params),
+        layout.settings("observed_digests"): stages_needed(params),
+        layout.settings("calibration_digests"): calibration_read(params),
         layout.fid_probe(): fid and {key: value for key, value in fid.items() if key != "urls"},
         layout.settings("model_images"): {name: target.runtime for name, target in targets},
         layout.settings("evaluate"): [[name, target.runtime, target.rounding] for name, target in targets],
@@ -62,9 +66,38 @@ def settings(params: Params) -> dict[Path, Any]:
     }
 
 
+def datasets_read(params: Params) -> dict[str, dict[str, list[str]]]:
+    """Section -> row -> the data sets that `model_images` or `training_images` reads for it."""
+    models = {name: {model.calibration, *model.evaluation} for name, model in params.models.items()}
+    training = {name: {*row.datasets, *row.validation} for name, row in params.training.items()}
+    return {"models": _sorted(models), "training": _sorted(training)}
+
+
+def stages_needed(params: Params) -> dict[str, bool]:
+    """Of the two stages that read what `observe` found, and serve all rows at once."""
+    recipes = params.precisions.values()
+    return {
+        "gptq": any(recipe.needs_gptq_weights for recipe in recipes),
+        "sensitivity": any(recipe.needs_sensitivity for recipe in recipes),
+    }
+
+
+def calibration_read(params: Params) -> dict[str, dict[str, list[str]]]:
+    """Stage -> row of `precisions` -> what the stage reads for it of the calibration."""
+    recipes = params.precisions.items()
+    return {
+        "finetune": {name: recipe.reads if recipe.learns else [] for name, recipe in recipes},
+        "quantize": {name: [] if recipe.learns else recipe.reads for name, recipe in recipes},
+    }
+
+
 def rounded_structures(params: Params) -> list[Structure]:
     """The forms of a network in which some row takes the weights of the stage `gptq`, each once."""
     return list(dict.fromkeys(r.structure for r in params.precisions.values() if r.needs_gptq_weights))
+
+
+def _sorted(rows: dict[str, set[str]]) -> dict[str, list[str]]:
+    return {name: sorted(names) for name, names in rows.items()}
 
 
 def _keys(row: Any, names: tuple[str, ...]) -> Any:

@@ -156,5 +156,16 @@ class Recipe:
         own_ranges = self.dtype == "int8" and not self.rewrites_tensors
         return own_ranges or self.needs_sensitivity or self.needs_gptq_weights
 
+    @property
+    def reads(self) -> list[str]:
+        """What its passes read of the calibration: names of fields of `passes.Calibration`."""
+        read = {
+            "gptq_weights": self.needs_gptq_weights,
+            "histograms": self.dtype == "int8" and not self.rewrites_tensors,
+            "images": self.needs_crops or self.rewrites_tensors,
+            "losses": self.needs_sensitivity,
+        }
+        return [name for name, asked in read.items() if asked]
+
 
 MODEL_CARD = Recipe("int8", "percentile", 99.999)  # the model card's own ranges
