@@ -1,6 +1,6 @@
 """The images of a model, where the stage `model_images` leaves them.
 
-DVC sees stages read hashes of them, so that `dvc repro --pull --allow-missing` does not bring them.
+DVC sees most stages read hashes of them, so that `dvc repro --pull --allow-missing` does not bring them.
 """
 
 from pathlib import Path
@@ -26,4 +26,5 @@ def require_evaluation_images(model: str, dataset: str) -> None:
 
 
 def not_here(folder: Path) -> InputError:
-    return InputError(f"{folder}: no images are here; `dvc repro --pull` without --allow-missing brings them")
+    remedy = "`dvc pull --allow-missing` brings them, or `dvc repro` without --allow-missing makes them"
+    return InputError(f"{folder}: no images are here; {remedy}")
