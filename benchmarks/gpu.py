@@ -31,6 +31,7 @@ from edsr_int8.models.description import Description
 from edsr_int8.models.edsr import receptive_radius
 from edsr_int8.onnx_file import write_onnx
 from edsr_int8.pipeline.torch_device import repeat_on_cuda
+from edsr_int8.quantization.augmentation import augmentation
 from edsr_int8.quantization.ir.layers import Conv
 from edsr_int8.quantization.passes import Calibration, passes, run, with_last_point
 from edsr_int8.quantization.recipe import Carriers, Finetune, Recipe, Statistics
@@ -187,7 +188,7 @@ def benchmark_finetuning(
         images,
         *[folder / "none"] * 3,
         statistics=recipe.statistics,
-        cover_colours=recipe.cover_colours,
+        augmentation=augmentation(recipe),
         device=device,
     )
     measured(recipe, calibration, device)
@@ -217,7 +218,7 @@ def benchmark_large(budget: Budget, images: Sequence[Path], folder: Path, device
         details,
         *[folder / "none"] * 3,
         statistics=recipe.statistics,
-        cover_colours=recipe.cover_colours,
+        augmentation=augmentation(recipe),
         device=device,
     )
     measured(recipe, calibration, device)

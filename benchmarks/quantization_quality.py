@@ -36,6 +36,7 @@ from edsr_int8.pipeline.torch_threads import fix_torch_threads
 from edsr_int8.quantization.algorithms.gptq import round_for_all
 from edsr_int8.quantization.analysis.losses import write_losses
 from edsr_int8.quantization.analysis.sensitivity import measure_losses
+from edsr_int8.quantization.augmentation import augmentation
 from edsr_int8.quantization.calibration.observe import observe
 from edsr_int8.quantization.passes import Calibration
 from edsr_int8.quantization.passes import run as run_passes
@@ -64,7 +65,7 @@ def ours(recipe: Recipe, graph: Path, images: Sequence[Path], out: Path) -> None
         losses=out.with_name("losses.csv"),
         gptq_weights=out.with_name("gptq.npz"),
         statistics=recipe.statistics,
-        cover_colours=recipe.cover_colours,
+        augmentation=augmentation(recipe),
     )
     fix_torch_threads()
     if recipe.needs_histograms:

@@ -3,6 +3,7 @@
 from edsr_int8.pipeline import layout
 from edsr_int8.pipeline.executor import executor
 from edsr_int8.pipeline.model_images import calibration_images
+from edsr_int8.quantization.augmentation import augmentation
 from edsr_int8.quantization.passes import Calibration
 from edsr_int8.quantization.recipe import Recipe
 
@@ -15,7 +16,7 @@ def calibration_of(model: str, recipe: Recipe, *, device: str = "cpu") -> Calibr
         losses=layout.sensitivity(model),
         gptq_weights=layout.gptq(model),
         statistics=recipe.statistics,
-        cover_colours=recipe.cover_colours,
+        augmentation=augmentation(recipe),
         device=device,
         executor=executor(),
     )

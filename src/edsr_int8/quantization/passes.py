@@ -14,6 +14,7 @@ from edsr_int8.cluster.work import Executor
 from edsr_int8.quantization.algorithms.gptq_weights import load_weights
 from edsr_int8.quantization.analysis.curves import CurvePoint
 from edsr_int8.quantization.analysis.mixed_precision import high_precision_layers
+from edsr_int8.quantization.augmentation import PLAIN, Augmentation
 from edsr_int8.quantization.calibration.colours import colour_ranges
 from edsr_int8.quantization.calibration.histogram import load_colours
 from edsr_int8.quantization.calibration.observe import HERE, observe_network
@@ -45,7 +46,7 @@ class Calibration:
     losses: Path  # of sensitivity
     gptq_weights: Path  # of gptq
     statistics: Statistics
-    cover_colours: bool = False  # as the recipe
+    augmentation: Augmentation = PLAIN  # of its crops
     device: str = "cpu"  # that torch computes on: cpu | cuda
     executor: Executor = HERE  # of forward passes that count activations
 
@@ -58,7 +59,7 @@ class Calibration:
     def crops(self) -> "Crops":
         from edsr_int8.quantization.simulation.crops import cut_crops
 
-        return cut_crops(self.images, self.statistics, all_colours=self.cover_colours).to(self.device)
+        return cut_crops(self.images, self.statistics, self.augmentation).to(self.device)
 
 
 Pass = Callable[[QuantizedNetwork, Recipe, Calibration], QuantizedNetwork]

@@ -1,5 +1,6 @@
 """Crops of calibration images: how many, of what shape and from which images."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +9,8 @@ import torch
 
 from edsr_int8.data.images import write_png
 from edsr_int8.errors import InputError
-from edsr_int8.quantization.recipe import Statistics
-from edsr_int8.quantization.simulation import crops as module
+from edsr_int8.quantization.augmentation import ALL_COLOURS, PLAIN, Augmentation, augmentation
+from edsr_int8.quantization.recipe import MODEL_CARD, Finetune, Statistics
 from edsr_int8.quantization.simulation.crops import colour_crops, cut_crops, striped_crops
 
 
@@ -27,9 +28,8 @@ def test_count_shape_and_an_eighth_held_out(levels: list[Path]) -> None:
     assert found.training.dtype == found.held_out.dtype == torch.uint8
 
 
-def test_held_out_crops_are_of_other_images(levels: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "STRETCHED", 0.0)
-    found = cut_crops(levels, Statistics(200, 8, 0))
+def test_held_out_crops_are_of_other_images(levels: list[Path]) -> None:
+    found = cut_crops(levels, Statistics(200, 8, 0), Augmentation(stretched=0.0))
     held_out, training = (set(crops.unique().tolist()) for crops in (found.held_out, found.training))
     assert held_out == {0, 160} and training == set(range(0, 200, 20)) - held_out
 
@@ -55,7 +55,7 @@ def test_no_image_is_refused() -> None:
 
 
 def test_all_colours_take_the_place_of_some_crops_and_leave_the_others(levels: list[Path]) -> None:
-    plain, mixed = (cut_crops(levels, Statistics(400, 8, 0), all_colours=on) for on in (False, True))
+    plain, mixed = (cut_crops(levels, Statistics(400, 8, 0), shares) for shares in (PLAIN, ALL_COLOURS))
     same = (plain.training == mixed.training).flatten(1).all(1)
     assert 0.75 < same.float().mean() < 0.95
     colours = [crop for crop in mixed.training[~same] if len(torch.unique(crop.flatten(1), dim=1)[0]) <= 2]
@@ -74,3 +74,21 @@ def test_every_pair_of_corners_is_striped_both_ways_round() -> None:
     assert len({crop.numpy().tobytes() for crop in crops}) == len(crops) == 56 * 3 * 2
     middles = crops[:, :, 7:9, 7:9]
     assert torch.equal(middles, middles[:, :, :1, :1].expand_as(middles))
+
+
+def test_finetuning_that_has_colours_of_its_own_learns_from_photographs_as_they_are() -> None:
+    covering = replace(MODEL_CARD, cover_colours=True)
+    assert augmentation(MODEL_CARD) == PLAIN and augmentation(covering) == ALL_COLOURS
+    found = augmentation(replace(covering, finetune=Finetune(9)))
+    assert not found.stretched and not found.colours and found.textures
+
+
+def test_textures_are_busy_crops_at_full_contrast(tmp_path: Path) -> None:
+    """One image of the seven that teach is noise, so that more than half of the busiest quarter are."""
+    random = np.random.default_rng(0)
+    for i in range(8):
+        noise = random.integers(100, 120, (24, 24, 3)) if i == 3 else np.full((24, 24, 3), 20 * i)
+        write_png(tmp_path / f"{i}.png", noise.astype(np.uint8))
+    found = cut_crops(sorted(tmp_path.glob("*.png")), Statistics(400, 8, 0), Augmentation(0.0, textures=0.25))
+    spread = found.training.amax((1, 2, 3)).int() - found.training.amin((1, 2, 3)).int()
+    assert 40 < int((spread == 255).sum()) < 80

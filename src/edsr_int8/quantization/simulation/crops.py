@@ -2,21 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import permutations, product
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d, pad
 
 from edsr_int8.data.images import Image, image_shape, read_rgb
 from edsr_int8.errors import InputError
+from edsr_int8.quantization.augmentation import PLAIN, Augmentation
 from edsr_int8.quantization.recipe import Statistics
 
 HELD_OUT = 8  # one image in so many only checks what the others taught
 PIXELS = 2**13  # 8 crops of 32x32: for their gradients, a 43-million-parameter EDSR takes 12 GB
-STRETCHED = 0.1  # share of crops whose colours are stretched
-COLOURS, CONTRAST = 0.08, 0.1  # shares of crops: flat colours and stripes; full contrast
 FLAT = 0.3  # of colour crops; the others are striped
 STRIPES = (2, 4, 8)  # pixels
 CORNERS = np.array(list(product((0, 255), repeat=3)), np.uint8)  # of the RGB cube
@@ -34,15 +35,11 @@ class Crops:
         return Crops(self.training.to(device), self.held_out.to(device))
 
 
-def cut_crops(images: Sequence[Path], wanted: Statistics, *, all_colours: bool = False) -> Crops:
+def cut_crops(images: Sequence[Path], wanted: Statistics, augmented: Augmentation = PLAIN) -> Crops:
     """Crops to learn from, and an eighth as many to check on, of other images where there are two or more.
 
-    Rotated and mirrored at random; one in ten has its colours stretched, as int8 fails first on saturated
-    colours, which calibration images rarely have. Height and width are the patch's, or those of the
+    Rotated and mirrored at random, and some `augmented`. Height and width are the patch's, or those of the
     smallest image. The same seed gives the same crops. InputError where there is no image.
-
-    `all_colours`: some give way to flat colours and stripes, and some are stretched to full contrast, which
-    photographs that are reduced for calibration seldom have.
     """
     if not images:
         raise InputError("there are no calibration images to learn from; name a set that has some")
@@ -52,8 +49,9 @@ def cut_crops(images: Sequence[Path], wanted: Statistics, *, all_colours: bool =
     rest = [path for i, path in enumerate(paths) if i % HELD_OUT] or paths
     random = np.random.default_rng(wanted.seed)
     checks = max(1, wanted.crops // HELD_OUT)
-    crops = (_cut(rest, wanted.crops, length, random), _cut(held, checks, length, random))
-    return Crops(*(_with_colours(each, random) if all_colours else each for each in crops))
+    cut = partial(_cut, length=length, stretched=augmented.stretched, random=random)
+    crops = (cut(rest, wanted.crops), cut(held, checks))
+    return Crops(*(_augmented(each, augmented, random) for each in crops))
 
 
 def crops_at_once(crops: Tensor, most: int) -> int:
@@ -61,22 +59,24 @@ def crops_at_once(crops: Tensor, most: int) -> int:
     return min(most, max(1, PIXELS // crops[0, 0].numel())) if crops.is_cuda else most
 
 
-def _cut(paths: Sequence[Path], count: int, length: int, random: np.random.Generator) -> Tensor:
+def _cut(
+    paths: Sequence[Path], count: int, *, length: int, stretched: float, random: np.random.Generator
+) -> Tensor:
     """`count` crops of images drawn at random; each image is decoded once, one at a time."""
     sources = random.integers(len(paths), size=count)
     crops = np.empty((count, length, length, 3), np.uint8)
     for i in np.unique(sources):
         image = read_rgb(paths[i])
         for place in np.flatnonzero(sources == i):
-            crops[place] = _crop(image, length, random)
+            crops[place] = _crop(image, length, stretched, random)
     return torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))
 
 
-def _crop(image: Image, length: int, random: np.random.Generator) -> Image:
+def _crop(image: Image, length: int, stretched: float, random: np.random.Generator) -> Image:
     top, left = (random.integers(n - length + 1) for n in image.shape[:2])
     crop = image[top : top + length, left : left + length]
     crop = np.rot90(crop, int(random.integers(4)))[:, :: random.choice([-1, 1])]
-    return _stretched(crop, random) if random.random() < STRETCHED else crop
+    return _stretched(crop, random) if random.random() < stretched else crop
 
 
 def _stretched(crop: Image, random: np.random.Generator) -> Image:
@@ -127,15 +127,30 @@ def _stripes(
     return across if lying else across.transpose(1, 0, 2)
 
 
-def _with_colours(crops: Tensor, random: np.random.Generator) -> Tensor:
-    """`crops` with some of them replaced and some at full contrast, in their places."""
-    kinds, length = random.random(len(crops)), crops.shape[2]
+def _augmented(crops: Tensor, shares: Augmentation, random: np.random.Generator) -> Tensor:
+    """`crops` with colours and textures in the place of some, and some at full contrast."""
+    colours, contrast, textures = np.cumsum((shares.colours, shares.full_contrast, shares.textures))
+    if not textures:
+        return crops
+    kinds, length, busiest = random.random(len(crops)), crops.shape[2], _busiest(crops)
     mixed = crops.clone()
-    for place in np.flatnonzero(kinds < COLOURS):
+    for place in np.flatnonzero(kinds < colours):
         mixed[place] = colour_crops(1, length, random)[0]
-    for place in np.flatnonzero((kinds >= COLOURS) & (kinds < COLOURS + CONTRAST)):
+    for place in np.flatnonzero((kinds >= colours) & (kinds < contrast)):
         mixed[place] = _full_contrast(crops[place])
+    for place in np.flatnonzero((kinds >= contrast) & (kinds < textures)):
+        mixed[place] = _full_contrast(crops[random.choice(busiest)])
     return mixed
+
+
+def _busiest(crops: Tensor) -> np.ndarray:
+    """Places of the crops that differ most from their own blur, a quarter of all."""
+    if crops.shape[2] == 1:  # of one pixel each: none is busy
+        return np.arange(len(crops))
+    images = crops.float()
+    blurred = avg_pool2d(pad(images, (1, 1, 1, 1), mode="reflect"), 3, stride=1)
+    detail = (images - blurred).square().mean(dim=(1, 2, 3)).numpy()
+    return np.argsort(-detail, kind="stable")[: max(1, len(crops) // 4)]
 
 
 def _full_contrast(crop: Tensor) -> Tensor:

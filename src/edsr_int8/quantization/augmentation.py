@@ -1,0 +1,31 @@
+"""What becomes of some crops of the calibration images: more than photographs show.
+
+int8 fails first on saturated colours and at full contrast, which photographs that are reduced for calibration
+seldom have.
+"""
+
+from dataclasses import dataclass
+
+from edsr_int8.quantization.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Shares of all crops."""
+
+    stretched: float = 0.1  # each channel by itself, to other and stronger colours
+    colours: float = 0.0  # flat colours and stripes in their place
+    full_contrast: float = 0.0  # the channels alike
+    textures: float = 0.0  # one of the busiest crops, at full contrast, in their place
+
+
+PLAIN = Augmentation()
+ALL_COLOURS = Augmentation(colours=0.08, full_contrast=0.1)
+# Finetuning that covers colours has crops of them beside these. Twice is too much: photographs would pay.
+BESIDE_COLOURS = Augmentation(stretched=0.0, textures=0.15)
+
+
+def augmentation(recipe: Recipe) -> Augmentation:
+    if not recipe.cover_colours:
+        return PLAIN
+    return BESIDE_COLOURS if recipe.finetune.steps else ALL_COLOURS
