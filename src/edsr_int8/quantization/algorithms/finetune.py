@@ -36,7 +36,7 @@ MOMENTS = (0.9, 0.99)  # Adam's
 
 # Colours, where the recipe covers them: crops that are drawn from, of how many pixels a side, and checked on.
 COLOUR_CROPS, COLOUR_SIDE, COLOUR_CHECKS = 768, 16, 160
-COLOURS_A_STEP = 12  # half as many pixels as the 8 crops beside them
+COLOURS_A_STEP = 20  # five eighths of the pixels of the 8 crops beside them
 SELDOM, UNSEEN = 0.1, 10.0  # how likely a crop that did not shift is, and one not yet drawn: grey levels
 COLOUR_WEIGHT = 0.1  # of a grey level squared beside the logarithm of a crop's error
 LEARNED, CHECKED = 0.5, 1.0  # grey levels that a colour may shift at no cost: 2 are visible
