@@ -63,8 +63,8 @@ def test_only_colours_that_shift_visibly_cost_anything(shift: float, expected: f
 
 
 def test_colours_that_shift_are_drawn_more_often_and_all_are_drawn_first() -> None:
-    likely, random = np.full(48, module.UNSEEN), np.random.default_rng(0)
-    seen = np.zeros(48, int)
+    likely, random = np.full(160, module.UNSEEN), np.random.default_rng(0)
+    seen = np.zeros(160, int)
     for _ in range(200):
         some = module.drawn(random, likely)
         assert len(set(some)) == module.COLOURS_A_STEP
