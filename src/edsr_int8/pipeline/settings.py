@@ -75,10 +75,9 @@ def datasets_read(params: Params) -> dict[str, dict[str, list[str]]]:
 
 def stages_needed(params: Params) -> dict[str, bool]:
     """Of the two stages that read what `observe` found, and serve all rows at once."""
-    recipes = params.precisions.values()
     return {
-        "gptq": any(recipe.needs_gptq_weights for recipe in recipes),
-        "sensitivity": any(recipe.needs_sensitivity for recipe in recipes),
+        "gptq": bool(rounded_structures(params)),
+        "sensitivity": any(recipe.needs_sensitivity for recipe in params.precisions.values()),
     }
 
 

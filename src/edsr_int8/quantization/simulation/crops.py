@@ -129,17 +129,19 @@ def _stripes(
 
 def _augmented(crops: Tensor, shares: Augmentation, random: np.random.Generator) -> Tensor:
     """`crops` with colours and textures in the place of some, and some at full contrast."""
-    colours, contrast, textures = np.cumsum((shares.colours, shares.full_contrast, shares.textures))
-    if not textures:
+    ends = np.cumsum((shares.colours, shares.full_contrast, shares.textures))
+    if not ends[-1]:
         return crops
-    kinds, length, busiest = random.random(len(crops)), crops.shape[2], _busiest(crops)
-    mixed = crops.clone()
-    for place in np.flatnonzero(kinds < colours):
+    colours, contrast, textures = (random.random(len(crops))[:, None] < ends).T
+    length, mixed = crops.shape[2], crops.clone()
+    for place in np.flatnonzero(colours):
         mixed[place] = colour_crops(1, length, random)[0]
-    for place in np.flatnonzero((kinds >= colours) & (kinds < contrast)):
+    for place in np.flatnonzero(contrast & ~colours):
         mixed[place] = _full_contrast(crops[place])
-    for place in np.flatnonzero((kinds >= contrast) & (kinds < textures)):
-        mixed[place] = _full_contrast(crops[random.choice(busiest)])
+    if shares.textures:
+        busiest = _busiest(crops)
+        for place in np.flatnonzero(textures & ~contrast):
+            mixed[place] = _full_contrast(crops[random.choice(busiest)])
     return mixed
 
 
