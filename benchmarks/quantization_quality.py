@@ -32,7 +32,7 @@ from edsr_int8.metrics.protocols import PROTOCOLS, scored_pixels
 from edsr_int8.metrics.psnr import psnr_db
 from edsr_int8.onnx_session import session_options
 from edsr_int8.pipeline.params import load
-from edsr_int8.pipeline.torch_threads import fix_torch_threads
+from edsr_int8.pipeline.torch_settings import settle_torch
 from edsr_int8.quantization.algorithms.gptq import round_for_all
 from edsr_int8.quantization.analysis.losses import write_losses
 from edsr_int8.quantization.analysis.sensitivity import measure_losses
@@ -67,7 +67,7 @@ def ours(recipe: Recipe, graph: Path, images: Sequence[Path], out: Path) -> None
         statistics=recipe.statistics,
         augmentation=augmentation(recipe),
     )
-    fix_torch_threads()
+    settle_torch()
     if recipe.needs_histograms:
         observe(graph, images, calibration.histograms)
     if recipe.needs_sensitivity:

@@ -10,7 +10,7 @@ from edsr_int8.pipeline.rows import Params, row
 from edsr_int8.pipeline.run import run
 from edsr_int8.pipeline.settings import learning
 from edsr_int8.pipeline.torch_device import torch_device
-from edsr_int8.pipeline.torch_threads import fix_torch_threads
+from edsr_int8.pipeline.torch_settings import settle_torch
 from edsr_int8.quantization.analysis.curves import CurvePoint, write_curve
 from edsr_int8.quantization.recipe import Recipe
 
@@ -32,7 +32,7 @@ def learn(recipe: Recipe, model: str, out: Path) -> Sequence[CurvePoint]:
     from edsr_int8.quantization.passes import run as run_passes
     from edsr_int8.quantization.state import save
 
-    fix_torch_threads()
+    settle_torch()
     state = run_passes(recipe, calibration_of(model, recipe, device=torch_device()))
     save(out, state)
     return state.curve

@@ -7,7 +7,7 @@ from edsr_int8.pipeline.needs import skip_unneeded
 from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
 from edsr_int8.pipeline.torch_device import torch_device
-from edsr_int8.pipeline.torch_threads import fix_torch_threads
+from edsr_int8.pipeline.torch_settings import settle_torch
 from edsr_int8.quantization.recipe import Structure
 
 
@@ -17,7 +17,7 @@ def gptq(_: Params, model: str) -> None:
         return
     from edsr_int8.quantization.algorithms.gptq import round_for_all  # torch: only where it is needed
 
-    fix_torch_threads()
+    settle_torch()
     images = calibration_images(model)
     graph, histograms = layout.export(model) / "float.onnx", layout.histograms(model)
     structures = read_json(layout.settings("gptq"), list[Structure], "probe")

@@ -6,7 +6,7 @@ from edsr_int8.pipeline.needs import skip_unneeded
 from edsr_int8.pipeline.rows import Params
 from edsr_int8.pipeline.run import run
 from edsr_int8.pipeline.torch_device import torch_device
-from edsr_int8.pipeline.torch_threads import fix_torch_threads
+from edsr_int8.pipeline.torch_settings import settle_torch
 
 
 def sensitivity(_: Params, model: str) -> None:
@@ -16,7 +16,7 @@ def sensitivity(_: Params, model: str) -> None:
     from edsr_int8.quantization.analysis.losses import write_losses
     from edsr_int8.quantization.analysis.sensitivity import measure_losses  # torch: only where it is needed
 
-    fix_torch_threads()
+    settle_torch()
     images = calibration_images(model)
     graph, histograms = layout.export(model) / "float.onnx", layout.histograms(model)
     write_losses(out, measure_losses(graph, histograms, images, device=torch_device()))

@@ -55,7 +55,7 @@ def test_rewrites_then_ranges_then_corrections_then_learning() -> None:
     )  # fmt: skip
     assert names(everything) == [
         "collapse", "choose_high_precision", "fold_skip", "transform_channels", "equalize_channels",
-        "calibrate", "search_ranges", "correct_biases", "learn", "round_weights",
+        "calibrate", "carry", "search_ranges", "correct_biases", "learn", "round_weights",
     ]  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def test_rewrites_then_ranges_then_corrections_then_learning() -> None:
         ({}, ["calibrate"]),
         ({"unify_scales": True}, ["calibrate"]),
         ({"high_precision_layers": ("tail",)}, ["choose_high_precision", "calibrate"]),
-        ({"fold_long_skip": True, "gptq": True}, ["fold_skip", "calibrate", "round_weights"]),
+        ({"fold_long_skip": True, "gptq": True}, ["fold_skip", "calibrate", "carry", "round_weights"]),
         ({"finetune": Finetune(1)}, ["calibrate", "learn"]),
     ],
 )
@@ -255,7 +255,7 @@ def test_collapsed_tail_is_built_as_it_was_learned(
     )  # fmt: skip
     state, image, built = learned_and_built(recipe, float_graphs("x4"), portrait, tmp_path)
     difference = np.abs(simulated(Simulation(state), image) - built)
-    assert difference.max() <= 4 and (difference > 0).mean() < 0.02
+    assert difference.max() <= 8 and (difference > 0).mean() < 0.02
 
 
 @pytest.mark.parametrize(("name", "consumer"), [("x4", "upsample.0"), ("x1", "tail"), ("direct", "tail")])

@@ -171,7 +171,7 @@ def _check_recipe(recipe: Recipe, given: Mapping[str, Any], where: str) -> None:
 def _check_structure(recipe: Recipe, where: str) -> None:
     if recipe.collapse_tail and not recipe.high_precision and recipe.carriers.tail == 1:
         raise InputError(
-            f"{where}.collapse_tail: its few channels lose much on 8 bits; give carriers: {{tail: 3}}, or "
+            f"{where}.collapse_tail: its few channels lose much on 8 bits; give carriers: {{tail: 2}}, or "
             "high_precision_layers or high_precision_budget"
         )
     if recipe.fold_head and not recipe.fold_long_skip:

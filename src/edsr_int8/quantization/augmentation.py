@@ -17,15 +17,16 @@ class Augmentation:
     colours: float = 0.0  # flat colours and stripes in their place
     full_contrast: float = 0.0  # the channels alike
     textures: float = 0.0  # one of the busiest crops, at full contrast, in their place
+    lines: float = 0.0  # line drawings in their place
 
 
 PLAIN = Augmentation()
 ALL_COLOURS = Augmentation(colours=0.08, full_contrast=0.1)
-# Finetuning that covers colours has crops of them beside these. Twice is too much: photographs would pay.
-BESIDE_COLOURS = Augmentation(stretched=0.0, textures=0.15)
+# Finetuning that covers colours has crops of them beside these. More of either, and photographs would pay.
+LEARNED = Augmentation(stretched=0.0, textures=0.08, lines=0.1)
 
 
 def augmentation(recipe: Recipe) -> Augmentation:
-    if not recipe.cover_colours:
-        return PLAIN
-    return BESIDE_COLOURS if recipe.finetune.steps else ALL_COLOURS
+    if recipe.finetune.steps:
+        return LEARNED
+    return ALL_COLOURS if recipe.cover_colours else PLAIN

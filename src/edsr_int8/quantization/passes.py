@@ -18,13 +18,17 @@ from edsr_int8.quantization.augmentation import PLAIN, Augmentation
 from edsr_int8.quantization.calibration.colours import colour_ranges
 from edsr_int8.quantization.calibration.histogram import load_colours
 from edsr_int8.quantization.calibration.observe import HERE, observe_network
-from edsr_int8.quantization.calibration.quantization_parameters import choose_grids, load_histograms
+from edsr_int8.quantization.calibration.quantization_parameters import (
+    choose_grids,
+    load_histograms,
+    own_ranges,
+)
 from edsr_int8.quantization.ir.grid import Range
 from edsr_int8.quantization.ir.layers import Conv, Network
 from edsr_int8.quantization.ir.read_onnx import read_network
 from edsr_int8.quantization.ir.scale_groups import calibrated
 from edsr_int8.quantization.recipe import Carriers, Recipe, Statistics
-from edsr_int8.quantization.rewrites import channel_transform, collapse_tail, equalize, structure
+from edsr_int8.quantization.rewrites import channel_transform, collapse_tail, direct_tail, equalize, structure
 from edsr_int8.quantization.rewrites.centre import centre_image
 from edsr_int8.quantization.rewrites.fold import fold
 from edsr_int8.quantization.scheme import POWER_OF_TWO
@@ -72,10 +76,11 @@ def passes(recipe: Recipe) -> list[Pass]:
         (recipe.collapse_tail, collapse),
         (recipe.high_precision, choose_high_precision),
         (recipe.fold_long_skip or recipe.fold_head, fold_skip),
+        (recipe.strict and recipe.collapse_tail and not recipe.unify_scales, read_directly),
         (recipe.channel_transform, transform_channels),
         (recipe.equalize, equalize_channels),
         (True, calibrate),
-        (recipe.carriers != Carriers(), carry),
+        (recipe.fold_long_skip or recipe.carriers != Carriers(), carry),
         (recipe.searches, search_ranges),
         (recipe.bias_correction, correct_biases),
         (recipe.finetune.steps > 0, learn),
@@ -126,6 +131,10 @@ def fold_skip(state: QuantizedNetwork, recipe: Recipe, _: Calibration) -> Quanti
     return replace(state, network=structure.folded(state.network, recipe.structure, state.high_precision))
 
 
+def read_directly(state: QuantizedNetwork, _: Recipe, __: Calibration) -> QuantizedNetwork:
+    return replace(state, network=direct_tail.direct_tail(state.network))
+
+
 def transform_channels(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
     """Every linear tensor in the channel basis in which rounding costs the output least."""
     from edsr_int8.quantization.simulation.channel_statistics import channel_moments
@@ -144,7 +153,7 @@ def transform_channels(state: QuantizedNetwork, recipe: Recipe, calibration: Cal
 
 def _read(network: Network, basis: channel_transform.Basis) -> list[str]:
     """The tensors of a basis that are read as codes: by a convolution, or by a layer outside the basis."""
-    read = {x.inputs[0] for x in network.layers if isinstance(x, Conv) or x.name not in basis}
+    read = {name for x in network.layers if isinstance(x, Conv) or x.name not in basis for name in x.inputs}
     return [x.name for x in network.layers if x.name in basis & read]
 
 
@@ -169,7 +178,8 @@ def calibrate(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration)
         colours = colours_of(network, recipe, calibration)
     rounded = recipe.needs_gptq_weights
     grids = choose_grids(network, histograms, recipe, weights_are_rounded=rounded, colours=colours)
-    return state.on_grids(grids)
+    own = own_ranges(histograms, recipe, colours)
+    return replace(state, network=direct_tail.filling(network, grids, own)).on_grids(grids)
 
 
 def colours_of(network: Network, recipe: Recipe, calibration: Calibration) -> Mapping[str, Range]:

@@ -15,6 +15,7 @@ from edsr_int8.quantization.ir.read_onnx import read_network
 from edsr_int8.quantization.ir.scale_groups import calibrated
 from edsr_int8.quantization.rewrites.channel_transform import channels, linear_bases, transform_channels
 from edsr_int8.quantization.rewrites.collapse_tail import collapse_tail
+from edsr_int8.quantization.rewrites.direct_tail import direct_tail
 from edsr_int8.quantization.rewrites.equalize import equalize
 from edsr_int8.quantization.rewrites.fold import fold
 from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip, on_grids
@@ -49,12 +50,13 @@ Rewrite = Callable[[Network, np.random.Generator], Network]
 REWRITES: dict[str, Rewrite] = {  # in the order of the passes
     "collapse_tail": lambda network, _: collapse_tail(network),
     "fold_long_skip": fold_onto_any_grid,
+    "direct_tail": lambda network, _: direct_tail(collapse_tail(network)),
     "channel_transform": transform_at_random,
     "equalize": equalize_at_random,
 }
 # Where the network does not end on conv, shuffle, conv; where the last sum is no convolution of the image.
-NOT_THERE = {"collapse_tail": {"x1", "direct"}, "fold_long_skip": {"mdsr"}}
-SETS = [chosen for count in range(1, 5) for chosen in combinations(REWRITES, count)]
+NOT_THERE = {"collapse_tail": {"x1", "direct"}, "direct_tail": {"x1", "direct"}, "fold_long_skip": {"mdsr"}}
+SETS = [chosen for count in range(1, 6) for chosen in combinations(REWRITES, count)]
 
 
 @pytest.mark.parametrize("chosen", SETS, ids="+".join)

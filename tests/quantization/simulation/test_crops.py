@@ -11,7 +11,7 @@ from edsr_int8.data.images import write_png
 from edsr_int8.errors import InputError
 from edsr_int8.quantization.augmentation import ALL_COLOURS, PLAIN, Augmentation, augmentation
 from edsr_int8.quantization.recipe import MODEL_CARD, Finetune, Statistics
-from edsr_int8.quantization.simulation.crops import colour_crops, cut_crops, striped_crops
+from edsr_int8.quantization.simulation.crops import cut_crops
 
 
 @pytest.fixture
@@ -62,25 +62,20 @@ def test_all_colours_take_the_place_of_some_crops_and_leave_the_others(levels: l
     assert colours
 
 
-def test_colour_crops_have_one_colour_or_two_corners_of_the_cube() -> None:
-    for crop in colour_crops(40, 16, np.random.default_rng(0)):
-        found = torch.unique(crop.flatten(1), dim=1)
-        assert found.shape[1] == 1 or (found.shape[1] == 2 and set(found.flatten().tolist()) <= {0, 255})
-
-
-def test_every_pair_of_corners_is_striped_both_ways_round() -> None:
-    """56 pairs, three widths, upright and lying; the middle of a crop is a stripe of one colour."""
-    crops = striped_crops(16)
-    assert len({crop.numpy().tobytes() for crop in crops}) == len(crops) == 56 * 3 * 2
-    middles = crops[:, :, 7:9, 7:9]
-    assert torch.equal(middles, middles[:, :, :1, :1].expand_as(middles))
-
-
-def test_finetuning_that_has_colours_of_its_own_learns_from_photographs_as_they_are() -> None:
+def test_finetuning_learns_from_photographs_as_they_are_and_from_textures_and_lines() -> None:
     covering = replace(MODEL_CARD, cover_colours=True)
     assert augmentation(MODEL_CARD) == PLAIN and augmentation(covering) == ALL_COLOURS
-    found = augmentation(replace(covering, finetune=Finetune(9)))
-    assert not found.stretched and not found.colours and found.textures
+    for recipe in (MODEL_CARD, covering):
+        found = augmentation(replace(recipe, finetune=Finetune(9)))
+        assert not found.stretched and not found.colours and found.textures and found.lines
+
+
+def test_lines_take_the_place_of_some_crops_and_leave_the_others(levels: list[Path]) -> None:
+    shares = Augmentation(0.0, lines=0.2)
+    plain, mixed = (cut_crops(levels, Statistics(400, 8, 0), each) for each in (Augmentation(0.0), shares))
+    same = (plain.training == mixed.training).flatten(1).all(1)
+    assert 0.75 < same.float().mean() < 0.85
+    assert all(len(crop.unique()) > 3 for crop in mixed.training[~same])
 
 
 def test_textures_are_busy_crops_at_full_contrast(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@
 
 All are learned together, end to end, for the least mean logarithm of a crop's squared error against the
 float network: its PSNR, in which a smooth crop counts as much as a busy one. Bases and gains only choose
-among equal networks; weights move by fractions of their own quantization step, so one set of learning rates
-serves every network.
+among equal networks; weights move by fractions of their own size, so one set of learning rates serves every
+network.
 """
 
 import math
@@ -16,10 +16,12 @@ import torch
 from torch import Tensor
 
 from edsr_int8.progress import bar
+from edsr_int8.quantization.algorithms.muon import Muon
 from edsr_int8.quantization.analysis.curves import CurvePoint
 from edsr_int8.quantization.ir.layers import Network
 from edsr_int8.quantization.recipe import Recipe
-from edsr_int8.quantization.simulation.crops import Crops, colour_crops, crops_at_once, striped_crops
+from edsr_int8.quantization.simulation.crops import Crops, crops_at_once
+from edsr_int8.quantization.simulation.drawn_crops import colour_crops, striped_crops
 from edsr_int8.quantization.simulation.objective import (
     FLOOR,
     colour_shifts,
@@ -42,7 +44,7 @@ COLOUR_WEIGHT = 0.1  # of a grey level squared beside the logarithm of a crop's 
 LEARNED, CHECKED = 0.5, 1.0  # grey levels that a colour may shift at no cost: 2 are visible
 
 # Learning rates, at the top of the schedule.
-WEIGHT = 0.015  # quantization steps of the layer's weights
+WEIGHT = 5e-4  # of the layer's weights; of both, the root mean square
 BIAS = 0.02  # steps of the layer's output grid
 SCALE = 1e-2  # natural logarithm of a grid's scale
 ZERO_POINT = 0.1  # codes
@@ -53,7 +55,7 @@ GAIN = 2e-2  # natural logarithm
 def finetune(
     state: QuantizedNetwork, float_network: Network, recipe: Recipe, crops: Crops
 ) -> QuantizedNetwork:
-    """`recipe.finetune.steps` of Adam on `crops`, with a learning rate that falls in a cosine.
+    """`recipe.finetune.steps` of Muon and Adam on `crops`, with a learning rate that falls in a cosine.
 
     Keeps the state with the least error on the held-out crops, the one before the first step included, so
     finetuning cannot make these worse. Where GPTQ rounds the weights afterwards, they learn unrounded.
@@ -123,17 +125,18 @@ def _learn(
 
     curve = [CurvePoint(0, None, check())]
     best = _parameters(simulation)
-    adam = torch.optim.Adam(_groups(simulation), betas=MOMENTS, fused=crops.training.is_cuda)
-    rates = [group["lr"] for group in adam.param_groups]
+    optimizers = _optimizers(simulation, on_gpu=crops.training.is_cuda)
+    groups = [group for each in optimizers for group in each.param_groups]
+    rates = [group["lr"] for group in groups]
     random, losses = np.random.default_rng(recipe.statistics.seed), []
     every = max(1, math.ceil(steps / CHECKS))
     likely = np.full(COLOUR_CROPS, UNSEEN)
     for step in bar(range(1, steps + 1), "finetune", unit="step"):
-        for group, rate in zip(adam.param_groups, rates, strict=True):
+        for group, rate in zip(groups, rates, strict=True):
             group["lr"] = rate * _schedule(step, steps)
         chosen = torch.from_numpy(random.integers(0, len(training[0]), recipe.finetune.batch))
         images, wanted = (part[chosen.to(part.device)] for part in training)
-        adam.zero_grad(set_to_none=True)
+        simulation.zero_grad(set_to_none=True)
         loss = backward(simulation, images, wanted, rounding, at_once=crops_at_once(images, len(images)))
         if colours is not None:
             some = drawn(random, likely)
@@ -141,7 +144,8 @@ def _learn(
             shifts = colour_shifts(simulation, pictures, theirs, rounding)
             colour_loss(shifts, LEARNED).backward()
             likely[some] = SELDOM + shifts.detach().cpu().numpy()
-        adam.step()
+        for optimizer in optimizers:
+            optimizer.step()
         losses.append(float(loss.exp()))
         if step % every == 0 or step == steps:
             point = CurvePoint(step, float(np.mean(losses)), check())
@@ -170,13 +174,20 @@ def _schedule(step: int, steps: int) -> float:
     return rise * 0.5 * (1 + math.cos(math.pi * (step - 1) / steps))
 
 
-def _groups(simulation: Simulation) -> Iterable[dict[str, Any]]:
-    """Parameters by kind, each with its learning rate in its own unit."""
+def _optimizers(simulation: Simulation, *, on_gpu: bool) -> tuple[torch.optim.Optimizer, ...]:
+    """Muon for weights, Adam for all else, each kind of parameter with its learning rate in its own unit."""
+    weights = [
+        {"params": [weight], "lr": WEIGHT * float(weight.detach().square().mean().sqrt())}
+        for weight in simulation.weights.values()
+    ]
+    adam = torch.optim.Adam(_other_parameters(simulation), betas=MOMENTS, fused=on_gpu)
+    return Muon(weights), adam
+
+
+def _other_parameters(simulation: Simulation) -> Iterable[dict[str, Any]]:
     grids = {name: float(value.detach().exp()) for name, value in simulation.log_scales.items()}
-    for name, weight in simulation.weights.items():
-        peaks = weight.detach().abs().amax(dim=(1, 2, 3))
-        yield {"params": [weight], "lr": WEIGHT * float(peaks.mean()) / 127}
-        yield {"params": [simulation.biases[name]], "lr": BIAS * grids.get(name, 1.0)}
+    for name, bias in simulation.biases.items():
+        yield {"params": [bias], "lr": BIAS * grids.get(name, 1.0)}
     yield {"params": list(simulation.log_scales.values()), "lr": SCALE}
     yield {"params": list(simulation.zero_points.values()), "lr": ZERO_POINT}
     yield {"params": list(simulation.bases), "lr": BASIS}

@@ -56,9 +56,7 @@ def _grids(
     recipe: Recipe,
     colours: Mapping[str, Range] | None,
 ) -> dict[str, Grid]:
-    ranges: Mapping[str, Range] = estimate_ranges(histograms, recipe)
-    if colours is not None:
-        ranges = covering(ranges, colours, WIDENED)
+    ranges = own_ranges(histograms, recipe, colours)
     found = {
         name: grid(low, max(high, -low * groups[name].room), recipe.scheme)
         for name, (low, high) in ranges.items()
@@ -70,6 +68,14 @@ def _grids(
             for name, wide in found.items()
         }
     return found
+
+
+def own_ranges(
+    histograms: Mapping[str, Histogram], recipe: Recipe, colours: Mapping[str, Range] | None
+) -> Mapping[str, Range]:
+    """The range that each tensor would have by itself, whatever grid it shares."""
+    ranges: Mapping[str, Range] = estimate_ranges(histograms, recipe)
+    return ranges if colours is None else covering(ranges, colours, WIDENED)
 
 
 def _nearer_power(histogram: Histogram, wide: Grid, least: Range) -> Grid:

@@ -117,7 +117,7 @@ class Taps(Layer):
 
 @dataclass(frozen=True, eq=False)
 class Concat(Layer):
-    """The channels of two tensors on one grid, one after the other."""
+    """The channels of several tensors on one grid, one after the other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,6 +137,41 @@ class Network:
 def consumers(layers: Sequence[Layer]) -> Counter[str]:
     """The number of layers that read each tensor."""
     return Counter(name for layer in layers for name in layer.inputs)
+
+
+def channels(network: Network) -> dict[str, int]:
+    """The number of channels of each tensor."""
+    found = {IMAGE: 3}
+    for layer in network.layers:
+        sources = [found[name] for name in layer.inputs]
+        match layer:
+            case Conv():
+                found[layer.name] = len(layer.bias)
+            case Taps():
+                found[layer.name] = len(layer.taps)
+            case PixelShuffle():
+                found[layer.name] = sources[0] // layer.factor**2
+            case ConstantPlane():
+                found[layer.name] = sources[0] + 1
+            case Concat():
+                found[layer.name] = sum(sources)
+            case _:
+                found[layer.name] = sources[0]
+    return found
+
+
+def parts(network: Network) -> dict[str, dict[str, slice]]:
+    """Of each tensor, where in its channels those of which tensors are: several in a concatenation."""
+    counts = channels(network)
+    found = {name: {name: slice(0, count)} for name, count in counts.items()}
+    for layer in network.layers:
+        if isinstance(layer, Concat):
+            found[layer.name], start = {}, 0
+            for source in layer.inputs:
+                for name, part in found[source].items():
+                    found[layer.name][name] = slice(start + part.start, start + part.stop)
+                start += counts[source]
+    return found
 
 
 def convolutions(network: Network) -> Iterator[Conv]:

@@ -12,35 +12,36 @@ from dataclasses import replace
 
 import numpy as np
 
-from edsr_int8.quantization.ir.layers import Concat, Conv, Layer, Network
+from edsr_int8.quantization.ir.layers import Concat, Conv, Layer, Network, parts
 
 
 def carry(network: Network, name: str, carriers: int) -> Network:
     """`network` with every channel of the tensor `name` carried so many times.
 
     Equal on every pixel, borders included, to 1e-9 grey levels in float64. ValueError where the tensor is not
-    that of a linear convolution which only convolutions read, directly or as the first part of a
-    concatenation.
+    that of a linear convolution which only convolutions read, directly or as part of a concatenation.
     """
     producer = next((x for x in network.layers if x.name == name), None)
-    joins = {x.name for x in network.layers if isinstance(x, Concat) and x.inputs[0] == name}
+    read = parts(network)
+    joins = {x.name for x in network.layers if isinstance(x, Concat) and name in read[x.name]}
     readers = [x for x in network.layers if {name, *joins} & set(x.inputs) and x.name not in joins]
     if not (isinstance(producer, Conv) and producer.linear and producer.carriers == 1):
         raise ValueError(f"{name}: only the output of a linear convolution can be carried")
     if not all(isinstance(x, Conv) for x in readers):
         raise ValueError(f"{name}: only convolutions can read a tensor that is carried")
-    channels = len(producer.bias)
 
     def changed(layer: Layer) -> Layer:
         if layer is producer:
             weight = np.tile(layer.weight, (carriers, 1, 1, 1))
             return replace(layer, weight=weight, bias=np.tile(layer.bias, carriers), carriers=carriers)
         if isinstance(layer, Conv) and layer in readers:
-            own, rest = np.split(layer.weight.astype(np.float64), [channels], axis=1)
-            weight = np.concatenate([np.tile(own / carriers, (1, carriers, 1, 1)), rest], axis=1)
+            part = read[layer.inputs[0]][name]
+            before, own, after = np.split(layer.weight.astype(np.float64), [part.start, part.stop], axis=1)
+            weight = np.concatenate([before, np.tile(own / carriers, (1, carriers, 1, 1)), after], axis=1)
             expected = layer.expected
             if expected is not None:
-                expected = np.concatenate([np.tile(expected[:channels], carriers), expected[channels:]])
+                before, own, after = np.split(expected, [part.start, part.stop])
+                expected = np.concatenate([before, np.tile(own, carriers), after])
             return replace(layer, weight=weight, expected=expected)
         return layer
 

@@ -23,6 +23,7 @@ from edsr_int8.quantization.ir.layers import (
     PixelShuffle,
     Taps,
     output_tensors,
+    parts,
 )
 
 Basis = frozenset[str]  # tensors that must share one channel basis
@@ -62,16 +63,15 @@ def transform_channels(network: Network, basis: Basis, matrix: np.ndarray) -> Ne
     stays zero under a matrix. LinAlgError where `matrix` has no inverse.
     """
     inverse, phases = np.linalg.inv(matrix), _phases(network)
-    concats = {x.name: x.inputs for x in network.layers if isinstance(x, Concat)}
+    read = parts(network)
 
     def changed(layer: Layer) -> Layer:
         if not isinstance(layer, Conv):
             return layer
-        weight, bias = layer.weight.astype(np.float64), layer.bias.astype(np.float64)
-        sources = concats.get(layer.inputs[0], layer.inputs)
-        if sources[0] in basis:  # of a concatenation: its first channels
-            own, rest = np.split(weight, [len(matrix)], axis=1)
-            weight = np.concatenate([np.einsum("oihw,ij->ojhw", own, inverse), rest], axis=1)
+        weight, bias = layer.weight.astype(np.float64, copy=True), layer.bias.astype(np.float64)
+        for name, part in read[layer.inputs[0]].items():
+            if name in basis:
+                weight[:, part] = np.einsum("oihw,ij->ojhw", weight[:, part], inverse)
         if layer.name in basis:
             split = (len(matrix), phases.get(layer.name, 1))
             weight = np.einsum("pc,cfihw->pfihw", matrix, weight.reshape(*split, *weight.shape[1:]))

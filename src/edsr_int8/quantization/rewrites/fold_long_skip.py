@@ -27,6 +27,7 @@ from edsr_int8.quantization.ir.layers import (
     Network,
     Taps,
     consumers,
+    parts,
 )
 from edsr_int8.quantization.ir.scale_groups import scale_groups
 from edsr_int8.quantization.rewrites.fold import PLANE, WHITE
@@ -146,14 +147,14 @@ def on_grids(network: Network, grids: Mapping[str, Grid]) -> Network:
     """
     groups = scale_groups(network)
     moved = {x.name: _moved(x, groups[x.name].owner, grids) for x in network.layers if isinstance(x, Taps)}
-    concats = {x.name: x.inputs for x in network.layers if isinstance(x, Concat)}
+    read = parts(network)
 
     def changed(layer: Layer) -> Layer:
         if isinstance(layer, Taps):
             return moved[layer.name][1]
         if isinstance(layer, Conv):
-            source = concats.get(layer.inputs[0], layer.inputs)[-1]
-            return _reread(layer, *moved[source]) if source in moved else layer
+            for name, part in read[layer.inputs[0]].items():
+                layer = _reread(layer, part, *moved[name]) if name in moved else layer
         return layer
 
     return replace(network, layers=tuple(map(changed, network.layers))) if moved else network
@@ -166,17 +167,16 @@ def _moved(taps: Taps, owner: str, grids: Mapping[str, Grid]) -> tuple[Taps, Tap
     return taps, replace(taps, scale=new.scale, zero_point=new.zero_point)
 
 
-def _reread(consumer: Conv, old: Taps, new: Taps) -> Conv:
-    """`consumer`, whose last channels are taps, with weights for their `new` grid in place of the `old`."""
+def _reread(consumer: Conv, part: slice, old: Taps, new: Taps) -> Conv:
+    """`consumer`, whose input channels `part` are taps, with weights for their `new` grid, not the `old`."""
     weight = consumer.weight.astype(np.float64)
-    first = weight.shape[1] - len(old.taps)
-    of_taps = weight[:, first:].copy()
-    weight[:, first:] = of_taps * (old.scale / new.scale)
+    of_taps = weight[:, part].copy()
+    weight[:, part] = of_taps * (old.scale / new.scale)
     if (shift := new.zero_point - old.zero_point) != 0:
         constant = old.scale * shift * of_taps.sum(axis=1)
-        weight[:, first + old.white] += constant / (new.scale * (WHITE - new.zero_point))
+        weight[:, part.start + old.white] += constant / (new.scale * (WHITE - new.zero_point))
     expected = consumer.expected
     if expected is not None:
-        values = new.scale * (expected[first:] / old.scale + old.zero_point - new.zero_point)
-        expected = np.concatenate([expected[:first], values])
+        expected = expected.copy()
+        expected[part] = new.scale * (expected[part] / old.scale + old.zero_point - new.zero_point)
     return replace(consumer, weight=weight, expected=expected)

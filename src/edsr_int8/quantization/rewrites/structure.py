@@ -7,6 +7,7 @@ from edsr_int8.quantization.recipe import Carriers, Structure
 from edsr_int8.quantization.rewrites.carry import carry
 from edsr_int8.quantization.rewrites.fold_head import fold_head
 from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip
+from edsr_int8.quantization.rewrites.spread import spread_taps
 
 
 def folded(network: Network, structure: Structure, high_precision: Collection[str] = ()) -> Network:
@@ -17,7 +18,7 @@ def folded(network: Network, structure: Structure, high_precision: Collection[st
 
 
 def carried(network: Network, carriers: Carriers) -> Network:
-    """`network`, folded, with its last tensors carried, where it has such."""
+    """`network`, folded and on its grids, with its last tensors carried and its taps spread."""
     taps = {x.name for x in network.layers if isinstance(x, Taps)}
     joins = [x for x in network.layers if isinstance(x, Concat) and taps & set(x.inputs)]
     linear = {x.name for x in network.layers if isinstance(x, Conv) and x.linear}
@@ -26,7 +27,7 @@ def carried(network: Network, carriers: Carriers) -> Network:
     for name, times in [*((n, carriers.trunk) for n in trunk), *((n, carriers.tail) for n in tail)]:
         if times > 1:
             network = carry(network, name, times)
-    return network
+    return spread_taps(network)
 
 
 def _collapsed(network: Network) -> list[str]:
@@ -36,4 +37,6 @@ def _collapsed(network: Network) -> list[str]:
     if not (isinstance(shuffle, PixelShuffle) and isinstance(last, Conv)):
         return []
     wide = producers.get(last.inputs[0])
+    if isinstance(wide, Concat):  # rewrites/direct_tail.py
+        wide = producers.get(wide.inputs[-1])
     return [wide.name] if isinstance(wide, Conv) and wide.linear else []

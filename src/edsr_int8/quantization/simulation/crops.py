@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import permutations, product
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +14,10 @@ from edsr_int8.data.images import Image, image_shape, read_rgb
 from edsr_int8.errors import InputError
 from edsr_int8.quantization.augmentation import PLAIN, Augmentation
 from edsr_int8.quantization.recipe import Statistics
+from edsr_int8.quantization.simulation.drawn_crops import colour_crops, line_crops
 
 HELD_OUT = 8  # one image in so many only checks what the others taught
 PIXELS = 2**13  # 8 crops of 32x32: for their gradients, a 43-million-parameter EDSR takes 12 GB
-FLAT = 0.3  # of colour crops; the others are striped
-STRIPES = (2, 4, 8)  # pixels
-CORNERS = np.array(list(product((0, 255), repeat=3)), np.uint8)  # of the RGB cube
 
 
 @dataclass(frozen=True)
@@ -87,52 +84,12 @@ def _stretched(crop: Image, random: np.random.Generator) -> Image:
     return np.clip(np.rint(stretched), 0, 255).astype(np.uint8)
 
 
-def colour_crops(count: int, length: int, random: np.random.Generator) -> Tensor:
-    """Flat colours of the RGB cube and stripes of two of its corners, at random: uint8 NCHW."""
-    crops = np.stack([_colours(length, random) for _ in range(count)])
-    return torch.from_numpy(np.ascontiguousarray(crops.transpose(0, 3, 1, 2)))
-
-
-def _colours(length: int, random: np.random.Generator) -> Image:
-    if random.random() < FLAT:
-        corner = random.random() < 0.5
-        colour = CORNERS[random.integers(8)] if corner else random.integers(0, 256, 3).astype(np.uint8)
-        return np.tile(colour, (length, length, 1))
-    first, second = CORNERS[random.choice(8, 2, replace=False)]
-    stripe = int(random.choice(STRIPES))
-    offset = int(random.integers(2 * stripe))
-    return _stripes(first, second, stripe, offset, length, lying=random.random() < 0.5)
-
-
-def striped_crops(length: int) -> Tensor:
-    """Stripes of every two corners of the RGB cube, each width, upright and lying: uint8 NCHW.
-
-    The first colour of a pair is in the middle; each pair comes both ways round.
-    """
-    crops = [
-        _stripes(first, second, stripe, (stripe - length) // 2 % (2 * stripe), length, lying=lying)
-        for stripe in STRIPES
-        for first, second in permutations(CORNERS, 2)
-        for lying in (False, True)
-    ]
-    return torch.from_numpy(np.ascontiguousarray(np.stack(crops).transpose(0, 3, 1, 2)))
-
-
-def _stripes(
-    first: np.ndarray, second: np.ndarray, stripe: int, offset: int, length: int, *, lying: bool
-) -> Image:
-    places = np.arange(length) + offset
-    line = np.where((places // stripe % 2 == 1)[:, None], second, first)
-    across = np.tile(line[:, None], (1, length, 1))
-    return across if lying else across.transpose(1, 0, 2)
-
-
 def _augmented(crops: Tensor, shares: Augmentation, random: np.random.Generator) -> Tensor:
-    """`crops` with colours and textures in the place of some, and some at full contrast."""
-    ends = np.cumsum((shares.colours, shares.full_contrast, shares.textures))
+    """`crops` with colours, textures and lines in the place of some, and some at full contrast."""
+    ends = np.cumsum((shares.colours, shares.full_contrast, shares.textures, shares.lines))
     if not ends[-1]:
         return crops
-    colours, contrast, textures = (random.random(len(crops))[:, None] < ends).T
+    colours, contrast, textures, lines = (random.random(len(crops))[:, None] < ends).T
     length, mixed = crops.shape[2], crops.clone()
     for place in np.flatnonzero(colours):
         mixed[place] = colour_crops(1, length, random)[0]
@@ -142,6 +99,8 @@ def _augmented(crops: Tensor, shares: Augmentation, random: np.random.Generator)
         busiest = _busiest(crops)
         for place in np.flatnonzero(textures & ~contrast):
             mixed[place] = _full_contrast(crops[random.choice(busiest)])
+    for place in np.flatnonzero(lines & ~textures):
+        mixed[place] = line_crops(1, length, random)[0]
     return mixed
 
 

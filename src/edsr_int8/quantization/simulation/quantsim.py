@@ -28,10 +28,12 @@ from edsr_int8.quantization.ir.layers import (
     PixelShuffle,
     Taps,
     output_tensors,
+    parts,
 )
 from edsr_int8.quantization.ir.scale_groups import scale_groups
 from edsr_int8.quantization.rewrites.channel_transform import channels, linear_bases
 from edsr_int8.quantization.scheme import POWER_OF_TWO, SYMMETRIC
+from edsr_int8.quantization.simulation.fake_quantize import fake_quantize
 from edsr_int8.quantization.state import QuantizedNetwork
 
 See = Callable[[str, Tensor], Tensor]  # from a tensor's name and value to the value that goes on in its place
@@ -74,7 +76,7 @@ class Simulation(nn.Module):
         self.symmetric = state.scheme in SYMMETRIC
         self.power_of_two = state.scheme in POWER_OF_TWO
         self.groups = scale_groups(network, unify=unify)
-        self.producers = {x.name: x for x in network.layers}
+        self.parts = parts(network)
         self.convs = {x.name: x for x in network.layers if isinstance(x, Conv)}
         self.last_consumer = {name: i for i, x in enumerate(network.layers) for name in x.inputs}
         self.clipped = output_tensors(network)
@@ -119,6 +121,8 @@ class Simulation(nn.Module):
             paused, _ = self._step(paused, inverses, NOTHING, None)
 
     def _start(self, image: Tensor) -> Paused:
+        # Channels last, as convolutions compute fastest on CPUs; what is computed of it stays so.
+        image = image.contiguous(memory_format=torch.channels_last)
         centred = {IMAGE: image - self.centre}
         return Paused(0, centred, centred)
 
@@ -193,8 +197,7 @@ class Simulation(nn.Module):
         owner = self.groups[layer.name].owner
         scale = self._grid_scale(owner)
         zero = torch.zeros_like(scale) if self._after_clip(layer.name) else self._zero_point(owner)
-        # Private in torch: no public function has gradients for scale and zero point.
-        return torch._fake_quantize_learnable_per_tensor_affine(value, scale, zero, 0, 255, 1.0)
+        return fake_quantize(value, scale, zero)
 
     def _quantize_wide(self, layer: Layer, value: Tensor, rounding: Rounding) -> Tensor:
         """Of a high-precision layer: on its 16-bit grid, if it has one."""
@@ -204,15 +207,14 @@ class Simulation(nn.Module):
         owner = self.groups[layer.name].owner
         zero = torch.zeros(1) if self._after_clip(layer.name) else self._zero_point(owner).detach().round()
         scale = self._grid_scale(owner).detach() / WIDER
-        zero = 2 * WIDER * zero.to(value.device)
-        return torch._fake_quantize_learnable_per_tensor_affine(value, scale, zero, 0, WIDE_STEPS, 1.0)
+        return fake_quantize(value, scale, 2 * WIDER * zero, codes=WIDE_STEPS)
 
     def clip(self, name: str, value: Tensor) -> Tensor:
         """What is left of the values of the convolution `name`: of the image, grey levels 0..255."""
         conv = self.convs[name]
         if name in self.clipped:
-            return value.clamp(-self.centre, 255 - self.centre)
-        return value if conv.linear else value.clamp(conv.low, conv.high)
+            return functional.hardtanh(value, -self.centre, 255 - self.centre)
+        return value if conv.linear else functional.hardtanh(value, conv.low, conv.high)
 
     def _grid_scale(self, owner: str) -> Tensor:
         """The scale of now; of powers of two the nearest, and its gradient that of the scale itself."""
@@ -234,23 +236,24 @@ class Simulation(nn.Module):
     def _weights_now(self, conv: Conv, inverses: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Weight and bias in the bases and gains of now, not rounded."""
         weight, bias = self.weights[key(conv.name)], self.biases[key(conv.name)]
-        source = conv.inputs[0]
-        producer = self.producers.get(source)
-        transformed = producer.inputs[0] if isinstance(producer, Concat) else source
-        if transformed in self.basis_of:  # of a concatenation: its first channels
-            inverse = inverses[self.basis_of[transformed]]
-            own, rest = weight.tensor_split([len(inverse)], dim=1)
-            weight = torch.cat([torch.einsum("oihw,ij->ojhw", own, inverse), rest], 1)
-        elif key(transformed) in self.log_gains:
-            inverse_gains = torch.exp(-self.log_gains[key(transformed)]).reshape(1, -1, 1, 1)
-            own, rest = weight.tensor_split([inverse_gains.shape[1]], dim=1)
-            weight = torch.cat([own * inverse_gains, rest], 1)
+        read = [
+            self._read(name, weight[:, part], inverses) for name, part in self.parts[conv.inputs[0]].items()
+        ]
+        weight = torch.cat(read, 1) if len(read) > 1 else read[0]
         if conv.name in self.basis_of:
             weight, bias = self._in_basis(conv.name, weight, bias)
         elif key(conv.name) in self.log_gains:
             gains = torch.exp(self.log_gains[key(conv.name)])
             weight, bias = weight * gains.reshape(-1, 1, 1, 1), bias * gains
         return weight, bias
+
+    def _read(self, name: str, weight: Tensor, inverses: list[Tensor]) -> Tensor:
+        """The weights that read the tensor `name`, where it is in the basis or has the gains of now."""
+        if name in self.basis_of:
+            return torch.einsum("oihw,ij->ojhw", weight, inverses[self.basis_of[name]])
+        if key(name) in self.log_gains:
+            return weight * torch.exp(-self.log_gains[key(name)]).reshape(1, -1, 1, 1)
+        return weight
 
     def _scale(self, name: str) -> Tensor:
         """Of the grid that the tensor `name` is on; 1 on the image's grid."""
