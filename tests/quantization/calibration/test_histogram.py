@@ -39,7 +39,8 @@ def test_percentiles_of_activations_are_numpys(portrait: np.ndarray, kind: str) 
 def test_percentile_of_one_sign_is_within_the_resolution(values: np.ndarray, percent: float) -> None:
     values = np.abs(values)
     exact = float(np.percentile(values.astype(np.float64), percent))
-    assert percentile(count(values), percent) == pytest.approx(exact, rel=RESOLUTION, abs=SMALLEST)
+    within = RESOLUTION * (1 + 1e-9)  # it may be met, but for a float's own rounding
+    assert percentile(count(values), percent) == pytest.approx(exact, rel=within, abs=SMALLEST)
 
 
 @given(tensors)
