@@ -17,7 +17,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 from typing import get_args
 
 import numpy as np
@@ -94,8 +93,8 @@ def pairs(name: str, shared: Path) -> list[tuple[np.ndarray, np.ndarray]]:
     return [(reduce(reference, SCALE), reference) for reference in whole]
 
 
-def score(model: Path, images: Sequence[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Mean PSNR in dB of a build, or of a graph with a float image in and out."""
+def scores(model: Path, images: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """PSNR in dB of each image by a build, or by a graph with a float image in and out."""
     session = ort.InferenceSession(load_unsigned(model), session_options())
     kind = np.uint8 if session.get_inputs()[0].type == "tensor(uint8)" else np.float32
 
@@ -105,7 +104,7 @@ def score(model: Path, images: Sequence[tuple[np.ndarray, np.ndarray]]) -> float
         found, wanted = (scored_pixels(x, PROTOCOLS["basicsr"], SCALE) for x in (output, reference))
         return psnr_db(found, wanted)
 
-    return fmean(psnr(*pair) for pair in images)
+    return np.array([psnr(*pair) for pair in images])
 
 
 def measure(network: str, chosen: Mapping[str, Quantizer], options: argparse.Namespace, builds: Path) -> None:
@@ -114,8 +113,8 @@ def measure(network: str, chosen: Mapping[str, Quantizer], options: argparse.Nam
     graph = float_model(network, folder, options.shared)
     images = calibration_images(folder / "calibration" / str(options.images), options.images, options.shared)
     sets = {name: pairs(name, options.shared) for name in options.sets.split(",")}
-    reference = {name: score(graph, found) for name, found in sets.items()}
-    figures = "".join(f"{reference[name]:20.4f}" for name in sets)
+    reference = {name: scores(graph, found) for name, found in sets.items()}
+    figures = "".join(f"{reference[name].mean():20.4f}" for name in sets)
     print(f"\n{network:24s}{'seconds':>8s}" + "".join(f"{name:>20s}" for name in sets))
     print(f"{'fp32, dB':24s}{'':8s}{figures}", flush=True)
     for name, quantizer in chosen.items():
@@ -124,8 +123,9 @@ def measure(network: str, chosen: Mapping[str, Quantizer], options: argparse.Nam
         if not reused:
             quantizer(graph, images, model)
         seconds = "reused" if reused else f"{time.perf_counter() - start:.0f}"
-        drops = "".join(f"{reference[key] - score(model, found):20.3f}" for key, found in sets.items())
-        print(f"{name:24s}{seconds:>8s}{drops}", flush=True)
+        drops = [reference[key] - scores(model, found) for key, found in sets.items()]
+        figures = "".join(f"{f'{drop.mean():.3f} ({drop.max():.3f})':>20s}" for drop in drops)
+        print(f"{name:24s}{seconds:>8s}{figures}", flush=True)
 
 
 def main() -> None:
@@ -144,7 +144,9 @@ def main() -> None:
         parser.error(f"--contenders: {unknown[0]!r} is unknown; known are {', '.join(known)}")
     chosen = {name: known[name] for name in options.contenders.split(",")}
     scheme = "" if options.scheme == DEFAULT else f"; {options.scheme}"
-    print(f"PSNR drop in dB, RGB, shave 2; calibrated on {options.images} images{scheme}")
+    print(
+        f"PSNR drop in dB (of the worst image), RGB, shave 2; calibrated on {options.images} images{scheme}"
+    )
     with tempfile.TemporaryDirectory() as temporary:
         for network in options.networks.split(","):
             measure(network, chosen, options, options.builds or Path(temporary))
