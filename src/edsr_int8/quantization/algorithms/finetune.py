@@ -44,12 +44,12 @@ COLOUR_WEIGHT = 0.1  # of a grey level squared beside the logarithm of a crop's 
 LEARNED, CHECKED = 0.5, 1.0  # grey levels that a colour may shift at no cost: 2 are visible
 
 # Learning rates, at the top of the schedule.
-WEIGHT = 8e-4  # of the layer's weights; of both, the root mean square
-BIAS = 0.02  # steps of the layer's output grid
-SCALE = 1e-2  # natural logarithm of a grid's scale
-ZERO_POINT = 0.1  # codes
-BASIS = 2e-3
-GAIN = 2e-2  # natural logarithm
+WEIGHT = 5e-4  # of the layer's weights; of both, the root mean square
+BIAS = 0.014  # steps of the layer's output grid
+SCALE = 7e-3  # natural logarithm of a grid's scale
+ZERO_POINT = 0.07  # codes
+BASIS = 1.2e-3
+GAIN = 1.2e-2  # natural logarithm
 
 
 def finetune(
