@@ -43,13 +43,15 @@ SELDOM, UNSEEN = 0.1, 10.0  # how likely a crop that did not shift is, and one n
 COLOUR_WEIGHT = 0.1  # of a grey level squared beside the logarithm of a crop's error
 LEARNED, CHECKED = 0.5, 1.0  # grey levels that a colour may shift at no cost: 2 are visible
 
-# Learning rates, at the top of the schedule.
-WEIGHT = 5e-4  # of the layer's weights; of both, the root mean square
-BIAS = 0.014  # steps of the layer's output grid
-SCALE = 7e-3  # natural logarithm of a grid's scale
-ZERO_POINT = 0.07  # codes
-BASIS = 1.2e-3
-GAIN = 1.2e-2  # natural logarithm
+# Learning rates at the top of the schedule, of a network of so many convolutions. In a deeper one they are
+# lower in proportion, as the steps of all layers add up in the output.
+DEPTH = 12
+WEIGHT = 8e-4  # of the layer's weights; of both, the root mean square
+BIAS = 0.02  # steps of the layer's output grid
+SCALE = 1e-2  # natural logarithm of a grid's scale
+ZERO_POINT = 0.1  # codes
+BASIS = 2e-3
+GAIN = 2e-2  # natural logarithm
 
 
 def finetune(
@@ -127,7 +129,7 @@ def _learn(
     best = _parameters(simulation)
     optimizers = _optimizers(simulation, on_gpu=crops.training.is_cuda)
     groups = [group for each in optimizers for group in each.param_groups]
-    rates = [group["lr"] for group in groups]
+    rates = [group["lr"] * DEPTH / len(simulation.convs) for group in groups]
     random, losses = np.random.default_rng(recipe.statistics.seed), []
     every = max(1, math.ceil(steps / CHECKS))
     likely = np.full(COLOUR_CROPS, UNSEEN)
