@@ -17,11 +17,12 @@ def settle_torch() -> None:
 
 
 def _keep_freed_memory() -> None:
-    """So that the next tensor takes it as it is.
+    """Let the next tensor take it as it is.
 
-    glibc hands large blocks back to the system, which clears every page of them again: a sixth of finetuning.
+    Else glibc hands large blocks back to the system, which clears every page of them again: a sixth of
+    finetuning.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # glibc's only
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # only glibc has it
     if mallopt:
         mallopt(M_MMAP_THRESHOLD, MOST_MMAP)
         mallopt(M_TRIM_THRESHOLD, MOST_TRIM)

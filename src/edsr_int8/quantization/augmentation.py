@@ -22,7 +22,7 @@ class Augmentation:
 
 PLAIN = Augmentation()
 ALL_COLOURS = Augmentation(colours=0.08, full_contrast=0.1)
-# Finetuning that covers colours has crops of them beside these. More of either, and photographs would pay.
+# More textures or lines would cost photographs. Finetuning that covers colours draws crops of its own.
 LEARNED = Augmentation(stretched=0.0, textures=0.1, lines=0.1)
 
 

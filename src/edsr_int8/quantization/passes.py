@@ -24,7 +24,7 @@ from edsr_int8.quantization.calibration.quantization_parameters import (
     own_ranges,
 )
 from edsr_int8.quantization.ir.grid import Range
-from edsr_int8.quantization.ir.layers import Conv, Network
+from edsr_int8.quantization.ir.layers import Concat, Conv, Network
 from edsr_int8.quantization.ir.read_onnx import read_network
 from edsr_int8.quantization.ir.scale_groups import calibrated
 from edsr_int8.quantization.recipe import Carriers, Recipe, Statistics
@@ -76,7 +76,7 @@ def passes(recipe: Recipe) -> list[Pass]:
         (recipe.collapse_tail, collapse),
         (recipe.high_precision, choose_high_precision),
         (recipe.fold_long_skip or recipe.fold_head, fold_skip),
-        (recipe.strict and recipe.collapse_tail and not recipe.unify_scales, read_directly),
+        (recipe.strict and recipe.collapse_tail, read_directly),
         (recipe.channel_transform, transform_channels),
         (recipe.equalize, equalize_channels),
         (True, calibrate),
@@ -131,7 +131,10 @@ def fold_skip(state: QuantizedNetwork, recipe: Recipe, _: Calibration) -> Quanti
     return replace(state, network=structure.folded(state.network, recipe.structure, state.high_precision))
 
 
-def read_directly(state: QuantizedNetwork, _: Recipe, __: Calibration) -> QuantizedNetwork:
+def read_directly(state: QuantizedNetwork, recipe: Recipe, _: Calibration) -> QuantizedNetwork:
+    """Not where a sum is on one scale with its terms: a concatenation of it would end that."""
+    if recipe.unify_scales and not any(isinstance(x, Concat) for x in state.network.layers):
+        return state
     return replace(state, network=direct_tail.direct_tail(state.network))
 
 
@@ -178,8 +181,9 @@ def calibrate(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration)
         colours = colours_of(network, recipe, calibration)
     rounded = recipe.needs_gptq_weights
     grids = choose_grids(network, histograms, recipe, weights_are_rounded=rounded, colours=colours)
-    own = own_ranges(histograms, recipe, colours)
-    return replace(state, network=direct_tail.filling(network, grids, own)).on_grids(grids)
+    fetched = {name: histograms[name] for name in direct_tail.fetching(network)}
+    filled = direct_tail.filling(network, grids, own_ranges(fetched, recipe, colours))
+    return replace(state, network=filled).on_grids(grids)
 
 
 def colours_of(network: Network, recipe: Recipe, calibration: Calibration) -> Mapping[str, Range]:

@@ -43,7 +43,7 @@ class Carriers:
     """How many times the channels of the last tensors are carried, on grids apart by parts of a step."""
 
     trunk: Times = 1  # of the trunk's output, where the long skip is folded
-    tail: Times = 1  # of the tensor that a collapsed tail leaves
+    tail: Times = 1  # of what a collapsed tail fetches from beside each pixel
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from edsr_int8.quantization.calibration.observe import observe_network
 from edsr_int8.quantization.calibration.quantization_parameters import choose_grids, own_ranges
 from edsr_int8.quantization.ir.cost import conv_macs
 from edsr_int8.quantization.ir.grid import Grid
-from edsr_int8.quantization.ir.layers import IMAGE, Concat, Conv, Network, PixelShuffle, channels, parts
+from edsr_int8.quantization.ir.layers import IMAGE, Concat, Conv, Network, PixelShuffle, channel_counts, parts
 from edsr_int8.quantization.ir.read_onnx import read_network
 from edsr_int8.quantization.ir.scale_groups import calibrated, scale_groups
 from edsr_int8.quantization.recipe import MODEL_CARD, Carriers
@@ -82,7 +82,7 @@ def test_another_tail_stays(network: Network) -> None:
 def test_fetched_channels_share_the_grid_of_the_features(networks: Networks, name: str) -> None:
     network = direct(networks(name))
     (few,) = fetching(network)
-    assert channels(network)[few] == FETCHED[name]
+    assert channel_counts(network)[few] == FETCHED[name]
     features = next(iter(parts(network)["tail.join"]))
     assert scale_groups(network)[few].owner == scale_groups(network)[features].owner
 

@@ -3,7 +3,7 @@
 All are learned together, end to end, for the least mean logarithm of a crop's squared error against the
 float network: its PSNR, in which a smooth crop counts as much as a busy one. Bases and gains only choose
 among equal networks; weights move by fractions of their own size, so one set of learning rates serves every
-network.
+network of a depth.
 """
 
 import math
@@ -43,8 +43,8 @@ SELDOM, UNSEEN = 0.1, 10.0  # how likely a crop that did not shift is, and one n
 COLOUR_WEIGHT = 0.1  # of a grey level squared beside the logarithm of a crop's error
 LEARNED, CHECKED = 0.5, 1.0  # grey levels that a colour may shift at no cost: 2 are visible
 
-# Learning rates at the top of the schedule, of a network of so many convolutions. In a deeper one they are
-# lower in proportion, as the steps of all layers add up in the output.
+# Learning rates at the top of the schedule, for a network of DEPTH convolutions. A deeper one has lower
+# rates, in proportion: the steps of all its layers add up in the output.
 DEPTH = 12
 WEIGHT = 8e-4  # of the layer's weights; of both, the root mean square
 BIAS = 0.02  # steps of the layer's output grid
@@ -129,7 +129,7 @@ def _learn(
     best = _parameters(simulation)
     optimizers = _optimizers(simulation, on_gpu=crops.training.is_cuda)
     groups = [group for each in optimizers for group in each.param_groups]
-    rates = [group["lr"] * DEPTH / len(simulation.convs) for group in groups]
+    rates = [group["lr"] * min(1, DEPTH / len(simulation.convs)) for group in groups]
     random, losses = np.random.default_rng(recipe.statistics.seed), []
     every = max(1, math.ceil(steps / CHECKS))
     likely = np.full(COLOUR_CROPS, UNSEEN)

@@ -30,14 +30,16 @@ class Muon(torch.optim.Optimizer):
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is not None:
-                    state = self.state[weight]
-                    mean = state.setdefault("mean", torch.zeros_like(weight))
-                    mean.lerp_(weight.grad, 1 - MOMENTUM)
-                    ahead = weight.grad.lerp(mean, MOMENTUM)  # Nesterov's
-                    direction = orthogonal(ahead.flatten(1))
-                    weight.sub_(
-                        direction.reshape(weight.shape), alpha=group["lr"] * max(direction.shape) ** 0.5
-                    )
+                    direction = orthogonal(self._ahead(weight, weight.grad).flatten(1))
+                    size = group["lr"] * max(direction.shape) ** 0.5
+                    weight.sub_(direction.reshape(weight.shape), alpha=size)
+
+    def _ahead(self, weight: Tensor, gradient: Tensor) -> Tensor:
+        """The mean gradient, and the gradient of now once more: Nesterov's momentum."""
+        if not self.state[weight]:
+            self.state[weight]["mean"] = torch.zeros_like(weight)
+        mean: Tensor = self.state[weight]["mean"].lerp_(gradient, 1 - MOMENTUM)
+        return gradient.lerp(mean, MOMENTUM)
 
 
 def orthogonal(matrix: Tensor) -> Tensor:

@@ -139,7 +139,7 @@ def consumers(layers: Sequence[Layer]) -> Counter[str]:
     return Counter(name for layer in layers for name in layer.inputs)
 
 
-def channels(network: Network) -> dict[str, int]:
+def channel_counts(network: Network) -> dict[str, int]:
     """The number of channels of each tensor."""
     found = {IMAGE: 3}
     for layer in network.layers:
@@ -162,7 +162,7 @@ def channels(network: Network) -> dict[str, int]:
 
 def parts(network: Network) -> dict[str, dict[str, slice]]:
     """Of each tensor, where in its channels those of which tensors are: several in a concatenation."""
-    counts = channels(network)
+    counts = channel_counts(network)
     found = {name: {name: slice(0, count)} for name, count in counts.items()}
     for layer in network.layers:
         if isinstance(layer, Concat):

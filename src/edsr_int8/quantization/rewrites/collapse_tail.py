@@ -7,8 +7,9 @@ only adds a few neighbours, and the shuffle comes last. At factor 2, 48 channels
 features: a fifth of the work at 64 features, more work than before under 18. Zero padding stays what it was,
 so borders are exact too.
 
-The few channels carry the picture itself, in parts: on uint8 grids they lose more than the many did. Use it
-where both convolutions stay in float: they then take far less of the high-precision budget.
+The few channels carry the picture itself, in parts: on uint8 grids they lose more than the many did. Where
+both convolutions stay in float, they take far less of the high-precision budget; in strict int8,
+direct_tail.py leads the picture past these channels.
 """
 
 from collections import defaultdict

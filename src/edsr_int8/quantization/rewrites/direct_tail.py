@@ -3,8 +3,8 @@
 A collapsed tail is two convolutions: the first makes the parts of each output pixel, the second fetches each
 part from a neighbour. Multiplied out, they are one convolution with a wider kernel, except at the border:
 the second pads with zeros, so a neighbour outside the image adds nothing, though its kernel reaches back into
-the image. These returning weights need the two steps, and so do the few that would make the kernel wider. All
-else is left to one convolution, which reads the features beside what it still fetches.
+the image. These returning weights need the two steps, and those that would make the kernel wider
+take them, too. All else is left to one convolution, which reads the features beside what it still fetches.
 
 The picture itself then goes through no 8-bit tensor of few channels, and what is fetched is small: it has a
 tenth of the noise.
@@ -16,12 +16,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edsr_int8.quantization.ir.grid import Grid, Range
-from edsr_int8.quantization.ir.layers import Concat, Conv, Network, PixelShuffle, channels, consumers, parts
-from edsr_int8.quantization.rewrites.channel_transform import linear_bases, transform_channels
-
-WIDEST = (
-    4096  # weights of an output: a network of more features keeps its tail, as GPTQ's matrices grow with it
+from edsr_int8.quantization.ir.layers import (
+    Concat,
+    Conv,
+    Network,
+    PixelShuffle,
+    channel_counts,
+    consumers,
+    parts,
 )
+from edsr_int8.quantization.rewrites.channel_transform import linear_bases, transform_channels
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +83,7 @@ def _rewired(tail: Tail) -> Iterator[Concat | Conv | PixelShuffle]:
     fetched = (
         weights * np.stack([_fetched(place, weights.shape[2:], sizes) for place in tail.places])[:, None]
     )
-    kept = [i for i, place in enumerate(tail.places) if place != (0, 0) or fetched[i].any()]
+    kept = [i for i, place in enumerate(tail.places) if place != (0, 0)]
     own = np.setdiff1d(np.arange(len(weights)), kept)
     sums = last.weight.astype(np.float64).sum(axis=(2, 3))  # each is read at one place
     direct = replace(
@@ -132,13 +136,13 @@ def filling(network: Network, grids: Mapping[str, Grid], ranges: Mapping[str, Ra
     """`network`, in which what is fetched fills the grid that it shares with the features, unclipped.
 
     `ranges`: those that the tensors have of themselves. Exact: channels are multiplied, and divided where
-    they are read. `grids` stay as they are.
+    they are read. `grids` stay as they are: one without values of a sign clips those that are fetched.
     """
     for name in fetching(network):
         (low, high), (lowest, highest) = ranges[name], grids[name].range
         room = [there / here for here, there in ((low, lowest), (high, highest)) if here and there]
         gain = min(room, default=1.0)
-        network = transform_channels(network, frozenset({name}), gain * np.eye(channels(network)[name]))
+        network = transform_channels(network, frozenset({name}), gain * np.eye(channel_counts(network)[name]))
     return network
 
 

@@ -16,7 +16,7 @@ MOST = 8  # times that a tap is read
 
 
 def spread_taps(network: Network) -> Network:
-    """`network`, whose last convolution reads taps so often that no weight of one exceeds those of features.
+    """`network`, whose last convolution reads taps up to MOST times, until features have the largest weights.
 
     Equal on every pixel, borders included, to 1e-9 grey levels in float64. Unchanged where it reads no taps.
     They must be on the grid of the features (`fold_long_skip.on_grids`), or the weights do not compare.
@@ -52,7 +52,7 @@ def spread_taps(network: Network) -> Network:
 
 
 def _times(reader: Conv, part: slice) -> np.ndarray:
-    """How often each tap must be read for its weights to exceed no others, in any output channel."""
+    """How often each tap is read for its weights to exceed no others, in any output channel."""
     peaks = np.abs(reader.weight).max(axis=(2, 3))  # OI
     others = np.delete(peaks, np.r_[part], axis=1).max(axis=1, keepdims=True)
     ratio = np.divide(peaks[:, part], others, out=np.ones_like(peaks[:, part]), where=others > 0)

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-CODES = 255  # the last one
+from edsr_int8.quantization.ir.grid import STEPS
 
 
 class _FakeQuantize(torch.autograd.Function):
@@ -30,11 +30,12 @@ class _FakeQuantize(torch.autograd.Function):
         return passed, of_scale.reshape(1), of_zero_point.reshape(1), None
 
 
-def fake_quantize(value: Tensor, scale: Tensor, zero_point: Tensor, *, codes: int = CODES) -> Tensor:
+def fake_quantize(value: Tensor, scale: Tensor, zero_point: Tensor, *, codes: int = STEPS) -> Tensor:
     """`value` on the grid of `scale` and `zero_point` (one element each), clipped to codes 0..`codes`.
 
-    The gradient passes where nothing is clipped; what rounds, a code's distance from its value, is the
-    scale's, and what is clipped, that of the end it is clipped to.
+    The value gets the gradient where it is not clipped. The scale gets it times the rounding error in steps
+    or, where the value is clipped, times the end's distance from the zero point. The zero point gets it where
+    the value is clipped.
     """
     quantized: Tensor = _FakeQuantize.apply(value, scale, zero_point, codes)
     return quantized
