@@ -43,7 +43,7 @@ def test_scale_that_is_in_weights_stays_where_they_learn_rounded(
     network = fold_long_skip(state.network)
     grids = {name: state.grids[name] for name in calibrated(network)}
     around = replace(state, network=network).on_grids(grids)
-    recipe = replace(MODEL_CARD, fold_long_skip=True, gptq=gptq, finetune=Finetune(steps=4, batch=2))
+    recipe = replace(MODEL_CARD, fold_long_skip=True, gptq=gptq, finetune=Finetune(steps=20, batch=4))
     learned = finetune(around, state.network, recipe, Crops(crops[:8], crops[8:]))
     scale, before = learned.grids["body_end"].scale, around.grids["body_end"].scale
     assert (scale == pytest.approx(before, rel=1e-6)) != gptq
