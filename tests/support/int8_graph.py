@@ -1,6 +1,9 @@
 """The int8 graph of a quantized network, and how near the simulation of it must come."""
 
+from pathlib import Path
+
 import numpy as np
+import onnx
 import pytest
 import torch
 from onnx import ModelProto
@@ -10,6 +13,8 @@ from edsr_int8.quantization.ir.qdq_onnx import qdq_model
 from edsr_int8.quantization.ir.scale_groups import all_grids
 from edsr_int8.quantization.simulation.quantsim import ALL, NOTHING, Rounding, Simulation
 from edsr_int8.quantization.state import QuantizedNetwork
+from edsr_int8.targets.base import open_target
+from edsr_int8.targets.row import TargetRow
 
 
 def int8_graph(state: QuantizedNetwork) -> ModelProto:
@@ -21,6 +26,17 @@ def int8_graph(state: QuantizedNetwork) -> ModelProto:
 def simulated(simulation: Simulation, image: np.ndarray, rounding: Rounding = ALL) -> np.ndarray:
     """Whole grey levels, NCHW, of a uint8 HWC image."""
     return simulation(torch.from_numpy(nchw(image, np.float32)), rounding=rounding).round().numpy()
+
+
+def assert_alike_everywhere(state: QuantizedNetwork, image: np.ndarray, folder: Path) -> None:
+    """Exact integers give onnxruntime's image, every pixel, and the simulation loses as much of it."""
+    onnx.save(int8_graph(state), folder / "m.onnx")
+    ours, theirs = (
+        open_target(TargetRow(runtime, 1, 4096)).load(folder / "m.onnx")(nchw(image, np.uint8))
+        for runtime in ("integer", "onnxruntime")
+    )
+    np.testing.assert_array_equal(ours, theirs)
+    assert_simulates(Simulation(state), ours, image)
 
 
 def assert_simulates(simulation: Simulation, built: np.ndarray, image: np.ndarray) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from edsr_int8.quantization.algorithms.muon import Muon, orthogonal
+from edsr_int8.quantization.algorithms.muon import MOMENTUM, Muon, orthogonal
 
 
 @pytest.mark.parametrize("shape", [(4, 9), (9, 4), (6, 6)])
@@ -25,6 +25,21 @@ def test_rate_is_the_root_mean_square_of_a_step() -> None:
     weight.grad = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
     Muon([{"params": [weight], "lr": 0.5}]).step()
     assert float(weight.detach().square().mean().sqrt()) == pytest.approx(0.5, rel=0.15)
+
+
+def test_steps_are_those_of_torch() -> None:
+    """On a matrix, but for torch's bfloat16 and its own unit of a rate: a fifth of ours."""
+    random = torch.Generator().manual_seed(0)
+    ours, theirs = (torch.nn.Parameter(torch.zeros(12, 30)) for _ in range(2))
+    settings = {"lr": 0.5, "weight_decay": 0.0, "momentum": MOMENTUM, "adjust_lr_fn": "match_rms_adamw"}
+    optimizers = Muon([{"params": [ours], "lr": 0.1}]), torch.optim.Muon([theirs], **settings)
+    for _ in range(4):
+        gradient = torch.randn(12, 30, generator=random)
+        for weight, optimizer in zip((ours, theirs), optimizers, strict=True):
+            weight.grad = gradient.clone()
+            optimizer.step()
+    difference = (ours - theirs).detach().square().mean().sqrt()
+    assert float(difference) < 0.02 * float(theirs.detach().square().mean().sqrt())
 
 
 def test_a_valley_a_thousand_times_as_steep_as_long_is_walked_in_few_steps() -> None:

@@ -5,11 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import torch
-from int8_graph import assert_simulates, int8_graph
-from reference import nchw, output
+from int8_graph import assert_alike_everywhere
+from reference import output
 
 from edsr_int8.quantization.ir.grid import Grid
 from edsr_int8.quantization.ir.layers import IMAGE, Conv, Network
@@ -21,8 +20,6 @@ from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip
 from edsr_int8.quantization.rewrites.structure import carried
 from edsr_int8.quantization.simulation.quantsim import Rounding, Simulation
 from edsr_int8.quantization.state import QuantizedNetwork, load, save
-from edsr_int8.targets.base import open_target
-from edsr_int8.targets.row import TargetRow
 
 Networks = Callable[[str], Network]
 States = Callable[[str], QuantizedNetwork]
@@ -75,13 +72,7 @@ def test_simulation_graph_and_exact_integers_give_the_same(
     quantized: States, portrait: np.ndarray, tmp_path: Path, name: str
 ) -> None:
     state, image = trunk_carried(quantized(name), 2), portrait[80:120, 40:90]
-    onnx.save(int8_graph(state), tmp_path / "m.onnx")
-    ours, theirs = (
-        open_target(TargetRow(runtime, 1, 4096)).load(tmp_path / "m.onnx")(nchw(image, np.uint8))
-        for runtime in ("integer", "onnxruntime")
-    )
-    np.testing.assert_array_equal(ours, theirs)
-    assert_simulates(Simulation(state), ours, image)
+    assert_alike_everywhere(state, image, tmp_path)
 
 
 def test_carriers_are_kept_in_the_file_of_a_quantized_network(quantized: States, tmp_path: Path) -> None:

@@ -5,10 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from int8_graph import assert_simulates, int8_graph
-from reference import nchw, output
+from int8_graph import assert_alike_everywhere
+from reference import output
 from skimage import data
 
 from edsr_int8.data.images import write_png
@@ -25,10 +24,7 @@ from edsr_int8.quantization.rewrites.direct_tail import direct_tail, fetching, f
 from edsr_int8.quantization.rewrites.fold import fold
 from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip
 from edsr_int8.quantization.rewrites.structure import carried
-from edsr_int8.quantization.simulation.quantsim import Simulation
 from edsr_int8.quantization.state import QuantizedNetwork
-from edsr_int8.targets.base import open_target
-from edsr_int8.targets.row import TargetRow
 
 Networks = Callable[[str], Network]
 Graphs = Callable[[str], Path]
@@ -124,13 +120,7 @@ def test_simulation_graph_and_exact_integers_give_the_same(
     filled = filling(network, grids, own_ranges(histograms, MODEL_CARD, None))
     state = QuantizedNetwork(filled).on_grids(grids)
     state = replace(state, network=carried(state.network, Carriers(2, 2)))
-    onnx.save(int8_graph(state), tmp_path / "m.onnx")
-    ours, theirs = (
-        open_target(TargetRow(runtime, 1, 4096)).load(tmp_path / "m.onnx")(nchw(image, np.uint8))
-        for runtime in ("integer", "onnxruntime")
-    )
-    np.testing.assert_array_equal(ours, theirs)
-    assert_simulates(Simulation(state), ours, image)
+    assert_alike_everywhere(state, image, tmp_path)
 
 
 def test_networks_without_a_shuffle_stay(networks: Networks) -> None:

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import torch
-from int8_graph import assert_simulates, int8_graph
+from int8_graph import assert_alike_everywhere
 from reference import nchw, output
 
 from edsr_int8.quantization.ir.grid import Grid
@@ -20,8 +19,6 @@ from edsr_int8.quantization.rewrites.fold_head import fold_head
 from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip, on_grids
 from edsr_int8.quantization.simulation.quantsim import TENSORS, Simulation
 from edsr_int8.quantization.state import QuantizedNetwork
-from edsr_int8.targets.base import open_target
-from edsr_int8.targets.row import TargetRow
 
 Networks = Callable[[str], Network]
 States = Callable[[str], QuantizedNetwork]
@@ -81,13 +78,7 @@ def test_simulation_graph_and_exact_integers_give_the_same(
     quantized: States, portrait: np.ndarray, tmp_path: Path, name: str
 ) -> None:
     state, image = folded(quantized(name)), portrait[80:120, 40:90]
-    onnx.save(int8_graph(state), tmp_path / "m.onnx")
-    ours, theirs = (
-        open_target(TargetRow(runtime, 1, 4096)).load(tmp_path / "m.onnx")(nchw(image, np.uint8))
-        for runtime in ("integer", "onnxruntime")
-    )
-    np.testing.assert_array_equal(ours, theirs)
-    assert_simulates(Simulation(state), ours, image)
+    assert_alike_everywhere(state, image, tmp_path)
 
 
 @torch.no_grad()

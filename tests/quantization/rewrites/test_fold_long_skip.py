@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 import torch
 from int8_build import observed
-from int8_graph import assert_simulates, int8_graph
+from int8_graph import assert_alike_everywhere, assert_simulates, int8_graph
 from reference import in_float32, nchw, output
 
 from edsr_int8.onnx_session import session_options
@@ -26,8 +26,6 @@ from edsr_int8.quantization.rewrites.fold_long_skip import TAPS, fold_long_skip,
 from edsr_int8.quantization.simulation.objective import with_float_outputs
 from edsr_int8.quantization.simulation.quantsim import TENSORS, Simulation
 from edsr_int8.quantization.state import QuantizedNetwork
-from edsr_int8.targets.base import open_target
-from edsr_int8.targets.row import TargetRow
 
 Networks = Callable[[str], Network]
 States = Callable[[str], QuantizedNetwork]
@@ -114,13 +112,7 @@ def test_simulation_graph_and_exact_integers_give_the_same(
     quantized: States, portrait: np.ndarray, tmp_path: Path, name: str
 ) -> None:
     state, image = folded(quantized(name)), portrait[80:120, 40:90]
-    onnx.save(int8_graph(state), tmp_path / "m.onnx")
-    ours, theirs = (
-        open_target(TargetRow(runtime, 1, 4096)).load(tmp_path / "m.onnx")(nchw(image, np.uint8))
-        for runtime in ("integer", "onnxruntime")
-    )
-    np.testing.assert_array_equal(ours, theirs)
-    assert_simulates(Simulation(state), ours, image)
+    assert_alike_everywhere(state, image, tmp_path)
 
 
 def test_taps_are_the_codes_of_the_image(quantized: States, portrait: np.ndarray) -> None:
