@@ -230,7 +230,7 @@ def test_keys_of_the_int8_row_arrive(tmp_path: Path) -> None:
         ({"statistics": {"crops": 3}}, "precisions.int8.statistics: nothing in this row learns from crops"),
         ({"finetune": {"batch": 3}}, "precisions.int8.finetune.batch: is ignored with 0 steps"),
         ({"finetune": {"steps": 0, "batch": 3}}, "finetune.batch: is ignored with 0 steps"),
-        ({"collapse_tail": True}, "precisions.int8.collapse_tail: its few channels lose much on 8 bits"),
+        ({"collapse_tail": True}, "precisions.int8.collapse_tail: needs carriers.tail"),
         (
             {"high_precision_dtype": "uint16"},
             "precisions.int8.high_precision_dtype: nothing in this row is above 8 bits",
@@ -247,7 +247,7 @@ def test_keys_of_the_int8_row_arrive(tmp_path: Path) -> None:
         ({"carriers": {"tail": 2}}, "precisions.int8.carriers.tail: is ignored without collapse_tail"),
         (
             {"cover_colours": True, "high_precision_budget": 0.1},
-            "precisions.int8.fold_head: is for strict int8",
+            "precisions.int8.carriers: is for strict int8",
         ),
     ],
 )

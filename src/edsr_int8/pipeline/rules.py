@@ -171,16 +171,16 @@ def _check_recipe(recipe: Recipe, given: Mapping[str, Any], where: str) -> None:
 def _check_structure(recipe: Recipe, where: str) -> None:
     if recipe.collapse_tail and not recipe.high_precision and recipe.carriers.tail == 1:
         raise InputError(
-            f"{where}.collapse_tail: its few channels lose much on 8 bits; give carriers: {{tail: 2}}, or "
-            "high_precision_layers or high_precision_budget"
+            f"{where}.collapse_tail: needs carriers.tail, which carries what the last convolution fetches; "
+            "give carriers: {tail: 2}, or high_precision_layers or high_precision_budget"
         )
-    if recipe.fold_head and not recipe.fold_long_skip:
+    if recipe.fold_head and not (recipe.fold_long_skip or recipe.high_precision):
         raise InputError(f"{where}.fold_head: needs fold_long_skip, which gathers the pixels; give it, too")
     if recipe.carriers.trunk > 1 and not recipe.fold_long_skip:
         raise InputError(f"{where}.carriers.trunk: is ignored without fold_long_skip; give it, too")
     if recipe.carriers.tail > 1 and not recipe.collapse_tail:
         raise InputError(f"{where}.carriers.tail: is ignored without collapse_tail; give it, too")
-    for key in ("fold_head", "carriers", "cover_colours"):
+    for key in ("carriers", "cover_colours"):
         if recipe.high_precision and getattr(recipe, key) != getattr(Recipe("int8"), key):
             raise InputError(
                 f"{where}.{key}: is for strict int8, without high-precision layers; leave it out"

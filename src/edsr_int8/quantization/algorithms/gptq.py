@@ -34,7 +34,7 @@ from edsr_int8.quantization.state import QuantizedNetwork
 
 DAMPING = 0.01  # of the mean second moment, added to each
 BLOCK = 64  # inputs
-AT_ONCE = 2  # convolutions: a matrix product as thin as those of a second moment keeps one core busy
+AT_ONCE = 2  # convolutions, a core each: the matrix product of a second moment is too thin for more
 CROPS = 64  # at 32x32 pixels, 100 windows for each weight of a 3x3 kernel over 64 channels
 
 
@@ -91,9 +91,7 @@ def gptq(
     convs = [x for x in network.layers if isinstance(x, Conv) and x.name not in keep]
     rounded: dict[str, Future[np.ndarray]] = {}
     images = crops[:CROPS].float()
-    # A new thread would compute with as many threads as the machine has cores, and so in another order.
-    same_threads = partial(torch.set_num_threads, torch.get_num_threads())
-    with ThreadPoolExecutor(AT_ONCE, initializer=same_threads) as pool:
+    with ThreadPoolExecutor(AT_ONCE, initializer=partial(torch.set_num_threads, 1)) as pool:
 
         def see(name: str, value: Tensor) -> Tensor:
             for conv in (x for x in convs if x.inputs[0] == name):

@@ -7,10 +7,19 @@ from pathlib import Path
 from edsr_int8.errors import InputError
 from edsr_int8.quantization.analysis.losses import alone, read_losses
 from edsr_int8.quantization.ir.cost import conv_macs
-from edsr_int8.quantization.ir.layers import Add, Conv, Layer, Network, PixelShuffle, integer_only
+from edsr_int8.quantization.ir.layers import (
+    Add,
+    Conv,
+    Layer,
+    Network,
+    PixelShuffle,
+    convolutions,
+    integer_only,
+)
 from edsr_int8.quantization.ir.scale_groups import calibrated
 from edsr_int8.quantization.recipe import Recipe
 from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip
+from edsr_int8.quantization.rewrites.read_image import read_image
 
 
 def high_precision_layers(network: Network, recipe: Recipe, losses: Path) -> frozenset[str]:
@@ -25,8 +34,13 @@ def high_precision_layers(network: Network, recipe: Recipe, losses: Path) -> fro
         if recipe.high_precision_layers:
             return named_layers(network, recipe.high_precision_layers)
         found = read_losses(losses)
-        budget = recipe.high_precision_budget
-        return within_budget(network, alone(found, "tensor"), alone(found, "weights"), budget)
+        return within_budget(
+            network,
+            alone(found, "tensor"),
+            alone(found, "weights"),
+            recipe.high_precision_budget,
+            reads_image=recipe.fold_head,
+        )
 
     chosen = choose(network)
     folded = fold_long_skip(network, chosen) if recipe.fold_long_skip else network
@@ -51,7 +65,12 @@ def named_layers(network: Network, patterns: Sequence[str]) -> frozenset[str]:
 
 
 def within_budget(
-    network: Network, tensors: Mapping[str, float], weights: Mapping[str, float], budget: float
+    network: Network,
+    tensors: Mapping[str, float],
+    weights: Mapping[str, float],
+    budget: float,
+    *,
+    reads_image: bool = False,
 ) -> frozenset[str]:
     """The layers whose rounding costs the picture most for their work, up to a `budget` share of all MACs.
 
@@ -59,12 +78,12 @@ def within_budget(
     Sums come first: in float they cost no multiplication, as the convolutions around them still read and
     write int8. Then, one at a time, comes the convolution that saves most loss for its MACs, given those
     chosen before it: the loss of its weights, and that of each tensor in proportion to the consumers that no
-    longer read the quantized value.
+    longer read the quantized value. `reads_image`: of the MACs after rewrites/read_image.py, if fewer.
     """
     macs, fixed = conv_macs(network), integer_only(network)
     weights = {x.name: weights[x.name] for x in network.layers if isinstance(x, Conv) and x.name not in fixed}
     chosen = frozenset(layer.name for layer in network.layers if isinstance(layer, Add))
-    left = budget * sum(macs.values())
+    left = budget * sum(macs.values()) * (_share_left(network) if reads_image else 1)
 
     def loss(high_precision: frozenset[str]) -> float:
         shares = quantized_consumers(network, high_precision)
@@ -78,6 +97,13 @@ def within_budget(
         chosen |= {best}
         left -= macs[best]
     return chosen
+
+
+def _share_left(network: Network) -> float:
+    """The MACs of the network that reads the image, as a share of all; at most 1."""
+    reading = read_image(network, {next(convolutions(network)).name})
+    before, after = (sum(conv_macs(each).values()) for each in (network, reading))
+    return min(1.0, after / before)
 
 
 def quantized_consumers(network: Network, high_precision: Collection[str]) -> dict[str, float]:

@@ -54,7 +54,7 @@ def scale_groups(network: Network, *, unify: bool = False) -> dict[str, ScaleGro
     """
     owners = {IMAGE: IMAGE}
     for layer in network.layers:
-        moves = isinstance(layer, PixelShuffle | ConstantPlane | Concat)
+        moves = isinstance(layer, PixelShuffle | ConstantPlane | Concat | Taps)
         owners[layer.name] = owners[layer.inputs[0]] if moves else layer.name
     owners |= dict.fromkeys(output_tensors(network), IMAGE)
     concats = [layer for layer in network.layers if isinstance(layer, Concat)]

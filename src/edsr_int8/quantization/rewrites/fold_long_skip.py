@@ -78,7 +78,7 @@ def fold_long_skip(network: Network, high_precision: Collection[str] = ()) -> Ne
     skip = long_skip(network)
     if skip is None or {skip.head.name, skip.sum.name, skip.consumer.name} <= set(high_precision):
         return network
-    taps = _gathered(skip.head, network.centre)
+    taps = gathered(skip.head, network.centre)
     more = of_features(skip.consumer, skip.head, taps)
     weight = np.concatenate([skip.consumer.weight.astype(np.float64), more.weight], axis=1)
     expected = None
@@ -88,7 +88,7 @@ def fold_long_skip(network: Network, high_precision: Collection[str] = ()) -> Ne
     return replace(network, layers=tuple(_rewired(network, skip, taps, consumer)))
 
 
-def _gathered(head: Conv, centre: int) -> Taps:
+def gathered(head: Conv, centre: int) -> Taps:
     """The pixels around each pixel that `head` has weights for, and the plane's own, on the image's grid."""
     used = np.abs(_with_plane(head)).max(axis=0) > 0
     channels, *kernel = used.shape
@@ -146,7 +146,8 @@ def on_grids(network: Network, grids: Mapping[str, Grid]) -> Network:
     above zero, KeyError where there is none.
     """
     groups = scale_groups(network)
-    moved = {x.name: _moved(x, groups[x.name].owner, grids) for x in network.layers if isinstance(x, Taps)}
+    joined = [x for x in network.layers if isinstance(x, Taps) and groups[x.name].owner != IMAGE]
+    moved = {x.name: _moved(x, groups[x.name].owner, grids) for x in joined}
     read = parts(network)
 
     def changed(layer: Layer) -> Layer:

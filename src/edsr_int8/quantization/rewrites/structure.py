@@ -7,6 +7,7 @@ from edsr_int8.quantization.recipe import Carriers, Structure
 from edsr_int8.quantization.rewrites.carry import carry
 from edsr_int8.quantization.rewrites.fold_head import fold_head
 from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip
+from edsr_int8.quantization.rewrites.read_image import read_image
 from edsr_int8.quantization.rewrites.spread import spread_taps
 
 
@@ -14,7 +15,9 @@ def folded(network: Network, structure: Structure, high_precision: Collection[st
     """`network` with its long skip and its head folded, as far as `structure` asks and it has them."""
     if structure.fold_long_skip:
         network = fold_long_skip(network, high_precision)
-    return fold_head(network) if structure.fold_head else network
+    if not structure.fold_head:
+        return network
+    return read_image(network, high_precision) if high_precision else fold_head(network)
 
 
 def carried(network: Network, carriers: Carriers) -> Network:
