@@ -66,6 +66,10 @@ def test_rewrites_then_ranges_then_corrections_then_learning() -> None:
         ({"unify_scales": True}, ["calibrate"]),
         ({"high_precision_layers": ("tail",)}, ["choose_high_precision", "calibrate"]),
         ({"fold_long_skip": True, "gptq": True}, ["fold_skip", "calibrate", "carry", "round_weights"]),
+        (
+            {"fold_head": True, "high_precision_budget": 0.1},
+            ["choose_high_precision", "fold_skip", "calibrate"],
+        ),
         ({"finetune": Finetune(1)}, ["calibrate", "learn"]),
     ],
 )
@@ -103,6 +107,7 @@ def without_images(
         {"gptq": True, "fold_long_skip": True, "fold_head": True, "cover_colours": True},
         {"ranges": "minmax", "percentile": None, "fold_long_skip": True},
         {"high_precision_layers": ("tail",)},
+        {"high_precision_layers": ("head",), "fold_head": True},
     ],
 )
 def test_recipe_that_does_not_learn_from_crops_runs_no_forward_pass(
@@ -124,7 +129,7 @@ def test_recipe_that_does_not_learn_from_crops_runs_no_forward_pass(
         {"channel_transform": True, "gptq": True, "finetune": Finetune(1), "cover_colours": True},
         {"high_precision_layers": ("tail",)},
         {"high_precision_budget": 0.5},
-        {"high_precision_budget": 0.5, "channel_transform": True, "gptq": True},
+        {"high_precision_budget": 0.5, "channel_transform": True, "fold_head": True, "gptq": True},
     ],
 )
 def test_a_recipe_names_what_its_passes_read(

@@ -12,7 +12,10 @@ from edsr_int8.quantization.rewrites.spread import spread_taps
 
 
 def folded(network: Network, structure: Structure, high_precision: Collection[str] = ()) -> Network:
-    """`network` with its long skip and its head folded, as far as `structure` asks and it has them."""
+    """`network` with its long skip and its head folded, as far as `structure` asks and it has them.
+
+    With `high_precision` layers the head stays, and what is int8 reads the image beside it.
+    """
     if structure.fold_long_skip:
         network = fold_long_skip(network, high_precision)
     if not structure.fold_head:
