@@ -33,6 +33,7 @@ NETWORKS = {
     "direct": replace(X2, upsampler="direct"),
     "mdsr": replace(X2, network="mdsr", blocks=1),
     "six": replace(X2, features=6, blocks=1),
+    "wide": replace(X2, features=48, blocks=1),
 }
 
 REAL = {
