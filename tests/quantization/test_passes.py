@@ -70,7 +70,11 @@ def test_rewrites_then_ranges_then_corrections_then_learning() -> None:
             {"fold_head": True, "high_precision_budget": 0.1},
             ["choose_high_precision", "fold_skip", "calibrate"],
         ),
-        ({"finetune": Finetune(1)}, ["calibrate", "learn"]),
+        ({"finetune": Finetune(1)}, ["calibrate", "learn", "widen"]),
+        (
+            {"finetune": Finetune(1), "high_precision_budget": 0.1},
+            ["choose_high_precision", "calibrate", "learn"],
+        ),
     ],
 )
 def test_only_passes_that_are_asked_for_run(knobs: dict[str, Any], expected: list[str]) -> None:
@@ -234,7 +238,7 @@ def test_folded_long_skip_is_built_as_it_was_learned(
     start = replace(recipe, ranges="minmax", gptq=False, finetune=Finetune())
     started = run(start, observed(float_graphs("x4"), tmp_path, portrait)).grids
     moved = {n for n in started if state.grids[n].scale != pytest.approx(started[n].scale, rel=1e-4)}
-    assert "head" in moved and (gptq or "body_end" not in moved)
+    assert moved and (gptq or "body_end" not in moved)
     (taps,) = (x for x in state.network.layers if isinstance(x, Taps))
     assert Grid(taps.scale, taps.zero_point) == state.grids["body_end"]
     assert not state.high_precision

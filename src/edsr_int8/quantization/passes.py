@@ -84,6 +84,7 @@ def passes(recipe: Recipe) -> list[Pass]:
         (recipe.searches, search_ranges),
         (recipe.bias_correction, correct_biases),
         (recipe.finetune.steps > 0, learn),
+        (recipe.finetune.steps > 0 and recipe.strict, widen),
         (recipe.gptq, round_weights),
     ]
     return [step for asked, step in steps if asked]
@@ -216,6 +217,13 @@ def learn(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> 
     # Until biases are corrected, the rewritten network is the float one, and in the very sums that learn.
     wanted = calibration.float_network if recipe.bias_correction else state.network
     return finetune.finetune(state, wanted, recipe, calibration.crops)
+
+
+def widen(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:
+    """Only in strict int8: where sums are in float, lines clip less, and the noise costs more."""
+    from edsr_int8.quantization.algorithms import widen_ranges
+
+    return widen_ranges.widen_ranges(state, calibration.float_network, recipe, calibration.crops)
 
 
 def round_weights(state: QuantizedNetwork, recipe: Recipe, calibration: Calibration) -> QuantizedNetwork:

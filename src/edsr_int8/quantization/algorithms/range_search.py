@@ -6,7 +6,6 @@ import torch
 
 from edsr_int8.quantization.calibration.range_estimators import estimator_of
 from edsr_int8.quantization.ir.layers import Network
-from edsr_int8.quantization.ir.scale_groups import calibrated
 from edsr_int8.quantization.recipe import Recipe
 from edsr_int8.quantization.simulation.crops import Crops
 from edsr_int8.quantization.simulation.objective import mean_error, with_float_outputs
@@ -41,6 +40,4 @@ def search_ranges(
 
 
 def _searched(simulation: Simulation, recipe: Recipe) -> list[str]:
-    groups = simulation.groups
-    own = [name for name in calibrated(simulation.state.network) if groups[name].owner == name]
-    return [n for n in own if not groups[n].in_weights and estimator_of(n, recipe)[0] == "search"]
+    return [name for name in simulation.own_ranges() if estimator_of(name, recipe)[0] == "search"]

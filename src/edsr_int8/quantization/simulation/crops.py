@@ -108,10 +108,13 @@ def _busiest(crops: Tensor) -> np.ndarray:
     """Places of the crops that differ most from their own blur, a quarter of all."""
     if crops.shape[2] == 1:  # of one pixel each: none is busy
         return np.arange(len(crops))
-    images = crops.float()
+    return np.argsort(-detail(crops.float()).numpy(), kind="stable")[: max(1, len(crops) // 4)]
+
+
+def detail(images: Tensor) -> Tensor:
+    """Of each crop of two or more pixels a side, the mean square of its difference from its own blur."""
     blurred = avg_pool2d(pad(images, (1, 1, 1, 1), mode="reflect"), 3, stride=1)
-    detail = (images - blurred).square().mean(dim=(1, 2, 3)).numpy()
-    return np.argsort(-detail, kind="stable")[: max(1, len(crops) // 4)]
+    return (images - blurred).square().mean(dim=(1, 2, 3))
 
 
 def _full_contrast(crop: Tensor) -> Tensor:

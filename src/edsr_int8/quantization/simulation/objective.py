@@ -7,11 +7,13 @@ import torch
 from torch import Tensor
 
 from edsr_int8.quantization.ir.layers import Network
+from edsr_int8.quantization.simulation.crops import detail
 from edsr_int8.quantization.simulation.quantsim import ALL, NOTHING, Rounding, Simulation
 from edsr_int8.quantization.state import QuantizedNetwork
 
 BATCH = 16  # crops at a time where nothing is learned
 BORDER = 4  # pixels of a crop of one colour or of stripes that do not count
+DETAIL_FLOOR = 0.2  # grey levels squared, of a crop without any
 FLOOR = 0.01  # grey levels squared, added to a crop's error: far below the error of rounding the output
 
 
@@ -46,6 +48,13 @@ def geometric_error(
     """
     squares = _by_batches(simulation, images, wanted, rounding)
     return float((squares + FLOOR).log().mean().exp())
+
+
+@torch.no_grad()
+def visible_error(simulation: Simulation, images: Tensor, wanted: Tensor, rounding: Rounding = ALL) -> float:
+    """Mean over crops of the squared error, as a share of the detail that it hides in."""
+    squares = _by_batches(simulation, images, wanted, rounding)
+    return float((squares / (detail(images) + DETAIL_FLOOR)).mean())
 
 
 def _by_batches(simulation: Simulation, images: Tensor, wanted: Tensor, rounding: Rounding) -> Tensor:

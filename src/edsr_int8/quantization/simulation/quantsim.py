@@ -30,7 +30,7 @@ from edsr_int8.quantization.ir.layers import (
     output_tensors,
     parts,
 )
-from edsr_int8.quantization.ir.scale_groups import scale_groups
+from edsr_int8.quantization.ir.scale_groups import calibrated, scale_groups
 from edsr_int8.quantization.rewrites.channel_transform import channels, linear_bases
 from edsr_int8.quantization.scheme import POWER_OF_TWO, SYMMETRIC
 from edsr_int8.quantization.simulation.fake_quantize import fake_quantize
@@ -96,6 +96,11 @@ class Simulation(nn.Module):
         self.basis_of = {name: i for i, basis in enumerate(bases) for name in basis}
         self.bases = nn.ParameterList(nn.Parameter(torch.eye(channels(network, basis))) for basis in bases)
         self.phases = {x.inputs[0]: x.factor**2 for x in network.layers if isinstance(x, PixelShuffle)}
+
+    def own_ranges(self) -> list[str]:
+        """The tensors whose range may change by itself: for all of their group, and for no weight."""
+        groups = ((name, self.groups[name]) for name in calibrated(self.state.network))
+        return [name for name, group in groups if group.owner == name and not group.in_weights]
 
     def freeze(self, name: str) -> None:
         """Keep the grid of the tensor `name` as it is."""

@@ -1,0 +1,87 @@
+"""Widening ranges: lines gain, other crops pay no more than the budget, and nothing else moves."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from edsr_int8.quantization.algorithms import widen_ranges as module
+from edsr_int8.quantization.algorithms.widen_ranges import BUDGET, ROUNDS, STEP, widen_ranges
+from edsr_int8.quantization.ir.grid import Grid
+from edsr_int8.quantization.ir.scale_groups import calibrated
+from edsr_int8.quantization.recipe import MODEL_CARD
+from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip
+from edsr_int8.quantization.simulation.crops import Crops
+from edsr_int8.quantization.simulation.drawn_crops import line_crops
+from edsr_int8.quantization.simulation.objective import geometric_error, visible_error, with_float_outputs
+from edsr_int8.quantization.simulation.quantsim import Simulation
+from edsr_int8.quantization.state import QuantizedNetwork
+
+States = Callable[[str], QuantizedNetwork]
+
+
+@pytest.fixture
+def narrow(quantized: States) -> QuantizedNetwork:
+    """A network that clips: its ranges are two thirds of what photographs need."""
+    state = quantized("x1")
+    return state.on_grids({name: Grid(g.scale * 2 / 3, g.zero_point) for name, g in state.grids.items()})
+
+
+def widened(state: QuantizedNetwork, crops: torch.Tensor) -> QuantizedNetwork:
+    return widen_ranges(state, state.network, MODEL_CARD, Crops(crops, crops))
+
+
+def factors(before: QuantizedNetwork, after: QuantizedNetwork) -> dict[str, float]:
+    """How much wider each range became; zero points must be as they were."""
+    assert all(after.grids[name].zero_point == grid.zero_point for name, grid in before.grids.items())
+    return {name: after.grids[name].scale / grid.scale for name, grid in before.grids.items()}
+
+
+def errors(state: QuantizedNetwork, crops: torch.Tensor) -> tuple[float, float]:
+    """Of `crops`, and what is seen on the lines that widening looks at."""
+    lines = line_crops(module.CROPS, crops.shape[2], np.random.default_rng(0))
+    pairs = [with_float_outputs(state.network, images) for images in (crops, lines)]
+    return geometric_error(Simulation(state), *pairs[0]), visible_error(Simulation(state), *pairs[1])
+
+
+def test_lines_gain_and_other_crops_pay_within_the_budget(
+    narrow: QuantizedNetwork, crops: torch.Tensor
+) -> None:
+    found = widened(narrow, crops)
+    (error, seen), (error_after, seen_after) = errors(narrow, crops), errors(found, crops)
+    assert seen_after < 0.9 * seen and error_after - error <= BUDGET
+    assert max(factors(narrow, found).values()) > 1.1
+
+
+def test_ranges_only_widen_and_by_whole_steps(narrow: QuantizedNetwork, crops: torch.Tensor) -> None:
+    steps = np.log(list(factors(narrow, widened(narrow, crops)).values())) / STEP
+    np.testing.assert_allclose(steps, np.rint(steps), atol=1e-3)
+    assert steps.min() >= -1e-3 and steps.max() <= ROUNDS + 1e-3
+
+
+def test_without_a_budget_no_crop_pays(
+    narrow: QuantizedNetwork, crops: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BUDGET", 1e-9)
+    assert errors(widened(narrow, crops), crops)[0] <= errors(narrow, crops)[0] + 1e-6
+
+
+def test_ranges_that_clip_nothing_stay(quantized: States, crops: torch.Tensor) -> None:
+    state = quantized("x1")
+    ample = state.on_grids({name: Grid(g.scale * 4, g.zero_point) for name, g in state.grids.items()})
+    assert factors(ample, widened(ample, crops)) == pytest.approx(dict.fromkeys(state.grids, 1.0))
+
+
+def test_scale_that_is_in_the_weights_stays(narrow: QuantizedNetwork, crops: torch.Tensor) -> None:
+    network = fold_long_skip(narrow.network)
+    grids = {name: narrow.grids[name] for name in calibrated(network)}
+    around = replace(narrow, network=network).on_grids(grids)
+    found = factors(around, widened(around, crops))
+    assert found["body_end"] == pytest.approx(1.0) and max(found.values()) > 1.1
+
+
+def test_powers_of_two_stay(narrow: QuantizedNetwork, crops: torch.Tensor) -> None:
+    state = Simulation(replace(narrow, scheme="int8_power_of_two")).result()
+    assert widened(state, crops).grids == state.grids
