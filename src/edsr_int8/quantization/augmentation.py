@@ -4,7 +4,7 @@ int8 fails first on saturated colours and at full contrast, which photographs th
 seldom have.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edsr_int8.quantization.recipe import Recipe
 
@@ -25,7 +25,7 @@ ALL_COLOURS = Augmentation(colours=0.08, full_contrast=0.1)
 # More textures or lines would cost photographs. Finetuning that covers colours draws crops of its own.
 LEARNED = Augmentation(stretched=0.0, textures=0.05, lines=0.1)
 # With sums in float less is rounded, and nothing is widened afterwards.
-LEARNED_MIXED = Augmentation(stretched=0.0, textures=0.1, lines=0.1)
+LEARNED_MIXED = replace(LEARNED, textures=0.1)
 
 
 def augmentation(recipe: Recipe) -> Augmentation:

@@ -85,4 +85,11 @@ def test_scale_that_is_in_the_weights_stays(narrow: QuantizedNetwork, crops: tor
 
 def test_powers_of_two_stay(narrow: QuantizedNetwork, crops: torch.Tensor) -> None:
     state = Simulation(replace(narrow, scheme="int8_power_of_two")).result()
-    assert widened(state, crops).grids == state.grids
+    recipe = replace(MODEL_CARD, scheme="int8_power_of_two")
+    assert widen_ranges(state, state.network, recipe, Crops(crops, crops)).grids == state.grids
+
+
+def test_crops_of_one_pixel_are_taken(quantized: States) -> None:
+    """Of calibration images of which one is a single pixel wide."""
+    state = quantized("x1")
+    assert min(factors(state, widened(state, torch.full((4, 3, 1, 1), 90, dtype=torch.uint8))).values()) >= 1

@@ -9,7 +9,7 @@ import pytest
 from int8_graph import assert_simulates, int8_graph
 from reference import nchw, output
 
-from edsr_int8.quantization.analysis.mixed_precision import within_budget
+from edsr_int8.quantization.analysis.mixed_precision import share_left, within_budget
 from edsr_int8.quantization.ir.cost import conv_macs, high_precision_shares
 from edsr_int8.quantization.ir.grid import IMAGE_GRID
 from edsr_int8.quantization.ir.layers import Network, Taps
@@ -68,7 +68,7 @@ def test_budget_is_a_share_of_what_is_left(networks: Networks) -> None:
     assert after < before
     shares = []
     for budget in np.arange(0.02, 0.5, 0.002):
-        chosen = within_budget(network, losses, losses, float(budget), reads_image=True)
+        chosen = within_budget(network, losses, losses, float(budget) * share_left(network))
         reading = read_image(network, chosen)
         shares.append(high_precision_shares(reading, chosen)[0])
         assert shares[-1] <= budget

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from edsr_int8.quantization.ir.layers import Network
 from edsr_int8.quantization.recipe import Recipe
+from edsr_int8.quantization.scheme import POWER_OF_TWO
 from edsr_int8.quantization.simulation.crops import Crops
 from edsr_int8.quantization.simulation.drawn_crops import line_crops
 from edsr_int8.quantization.simulation.objective import geometric_error, visible_error, with_float_outputs
@@ -21,7 +22,7 @@ from edsr_int8.quantization.state import QuantizedNetwork
 STEP = math.log(2) / 4  # of the natural logarithm of a range, at a time
 ROUNDS = 2
 BUDGET = 0.004  # grey levels squared of the held-out crops' error: rounding the output costs 20 times that
-NOTHING_GAINED = 0.01  # of the error that is seen on lines: a range that gains less is left alone
+LITTLE = 0.01  # of the error that is seen on lines: a range that gains less alone stays
 CROPS = 32  # of each kind
 
 
@@ -34,6 +35,8 @@ def widen_ranges(
     Those first that alone gain most on lines for what they cost the held-out crops, all else rounded. Zero
     points stay, and so do grids of powers of two, which are too far apart.
     """
+    if recipe.scheme in POWER_OF_TWO:
+        return state
     simulation = Simulation(state, unify=recipe.unify_scales).to(crops.held_out.device)
     rounding = TENSORS if recipe.gptq else ALL
     lines = line_crops(CROPS, crops.held_out.shape[2], np.random.default_rng(recipe.statistics.seed))
@@ -56,7 +59,7 @@ def widen_ranges(
         present = float(log_scale)
         error, seen = errors_at(log_scale, present + STEP)
         log_scale.fill_(present)
-        if seen < (1 - NOTHING_GAINED) * seen_before:
+        if seen < (1 - LITTLE) * seen_before:
             gains[name] = (seen_before - seen) / max(error - before, BUDGET / 100)
     least = seen_before
     for name in sorted(gains, key=lambda name: -gains[name]) * ROUNDS:

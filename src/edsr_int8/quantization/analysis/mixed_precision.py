@@ -34,13 +34,8 @@ def high_precision_layers(network: Network, recipe: Recipe, losses: Path) -> fro
         if recipe.high_precision_layers:
             return named_layers(network, recipe.high_precision_layers)
         found = read_losses(losses)
-        return within_budget(
-            network,
-            alone(found, "tensor"),
-            alone(found, "weights"),
-            recipe.high_precision_budget,
-            reads_image=recipe.fold_head,
-        )
+        budget = recipe.high_precision_budget * (share_left(network) if recipe.fold_head else 1)
+        return within_budget(network, alone(found, "tensor"), alone(found, "weights"), budget)
 
     chosen = choose(network)
     folded = fold_long_skip(network, chosen) if recipe.fold_long_skip else network
@@ -65,12 +60,7 @@ def named_layers(network: Network, patterns: Sequence[str]) -> frozenset[str]:
 
 
 def within_budget(
-    network: Network,
-    tensors: Mapping[str, float],
-    weights: Mapping[str, float],
-    budget: float,
-    *,
-    reads_image: bool = False,
+    network: Network, tensors: Mapping[str, float], weights: Mapping[str, float], budget: float
 ) -> frozenset[str]:
     """The layers whose rounding costs the picture most for their work, up to a `budget` share of all MACs.
 
@@ -78,12 +68,12 @@ def within_budget(
     Sums come first: in float they cost no multiplication, as the convolutions around them still read and
     write int8. Then, one at a time, comes the convolution that saves most loss for its MACs, given those
     chosen before it: the loss of its weights, and that of each tensor in proportion to the consumers that no
-    longer read the quantized value. `reads_image`: of the MACs after rewrites/read_image.py, if fewer.
+    longer read the quantized value.
     """
     macs, fixed = conv_macs(network), integer_only(network)
     weights = {x.name: weights[x.name] for x in network.layers if isinstance(x, Conv) and x.name not in fixed}
     chosen = frozenset(layer.name for layer in network.layers if isinstance(layer, Add))
-    left = budget * sum(macs.values()) * (_share_left(network) if reads_image else 1)
+    left = budget * sum(macs.values())
 
     def loss(high_precision: frozenset[str]) -> float:
         shares = quantized_consumers(network, high_precision)
@@ -99,8 +89,8 @@ def within_budget(
     return chosen
 
 
-def _share_left(network: Network) -> float:
-    """The MACs of the network that reads the image, as a share of all; at most 1."""
+def share_left(network: Network) -> float:
+    """The MACs of the network that reads the image (rewrites/read_image.py), as a share of all; at most 1."""
     reading = read_image(network, {next(convolutions(network)).name})
     before, after = (sum(conv_macs(each).values()) for each in (network, reading))
     return min(1.0, after / before)

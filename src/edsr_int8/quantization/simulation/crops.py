@@ -106,13 +106,13 @@ def _augmented(crops: Tensor, shares: Augmentation, random: np.random.Generator)
 
 def _busiest(crops: Tensor) -> np.ndarray:
     """Places of the crops that differ most from their own blur, a quarter of all."""
-    if crops.shape[2] == 1:  # of one pixel each: none is busy
-        return np.arange(len(crops))
     return np.argsort(-detail(crops.float()).numpy(), kind="stable")[: max(1, len(crops) // 4)]
 
 
 def detail(images: Tensor) -> Tensor:
-    """Of each crop of two or more pixels a side, the mean square of its difference from its own blur."""
+    """Of each crop, the mean square of its difference from its own blur over 3x3 pixels."""
+    if images.shape[2] == 1:  # pixel: there is nothing to mirror at the edge
+        return images.new_zeros(len(images))
     blurred = avg_pool2d(pad(images, (1, 1, 1, 1), mode="reflect"), 3, stride=1)
     return (images - blurred).square().mean(dim=(1, 2, 3))
 
