@@ -8,7 +8,8 @@ from torch import Tensor
 
 from edsr_int8.quantization.recipe import Recipe
 from edsr_int8.quantization.simulation.crops import Crops
-from edsr_int8.quantization.simulation.quantsim import ALL, NOTHING, TENSORS, Simulation, key
+from edsr_int8.quantization.simulation.parameters import key
+from edsr_int8.quantization.simulation.quantsim import ALL, NOTHING, TENSORS, Simulation
 from edsr_int8.quantization.state import QuantizedNetwork
 
 CROPS = 64  # at 32x32 pixels, 65,536 values for the mean of each channel

@@ -9,7 +9,7 @@ from edsr_int8.quantization.ir.layers import Network
 from edsr_int8.quantization.recipe import Recipe
 from edsr_int8.quantization.simulation.crops import Crops
 from edsr_int8.quantization.simulation.objective import mean_error, with_float_outputs
-from edsr_int8.quantization.simulation.quantsim import ALL, TENSORS, Simulation, key
+from edsr_int8.quantization.simulation.quantsim import ALL, TENSORS, Simulation
 from edsr_int8.quantization.state import QuantizedNetwork
 
 FACTORS = tuple(2 ** (exponent / 4) for exponent in (-6, -4, -3, -2, -1, 0, 1))  # of the present range
@@ -28,8 +28,9 @@ def search_ranges(
     simulation = Simulation(state, unify=recipe.unify_scales).to(crops.training.device)
     rounding = TENSORS if recipe.gptq else ALL
     images, wanted = with_float_outputs(float_network, crops.training[:CROPS])
-    for name in _searched(simulation, recipe):
-        log_scale = simulation.log_scales[key(name)]
+    for name, log_scale in simulation.own_log_scales().items():
+        if estimator_of(name, recipe)[0] != "search":
+            continue
         start, best = float(log_scale), (math.inf, 1.0)
         for factor in sorted(FACTORS, key=lambda f: abs(math.log(f))):  # ties: the nearest to 1
             log_scale.fill_(start + math.log(factor))
@@ -37,7 +38,3 @@ def search_ranges(
             best = min(best, (error, factor), key=lambda pair: pair[0])
         log_scale.fill_(start + math.log(best[1]))
     return simulation.result()
-
-
-def _searched(simulation: Simulation, recipe: Recipe) -> list[str]:
-    return [name for name in simulation.own_ranges() if estimator_of(name, recipe)[0] == "search"]

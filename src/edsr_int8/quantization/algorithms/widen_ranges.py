@@ -16,7 +16,7 @@ from edsr_int8.quantization.scheme import POWER_OF_TWO
 from edsr_int8.quantization.simulation.crops import Crops
 from edsr_int8.quantization.simulation.drawn_crops import line_crops
 from edsr_int8.quantization.simulation.objective import geometric_error, visible_error, with_float_outputs
-from edsr_int8.quantization.simulation.quantsim import ALL, TENSORS, Simulation, key
+from edsr_int8.quantization.simulation.quantsim import ALL, TENSORS, Simulation
 from edsr_int8.quantization.state import QuantizedNetwork
 
 STEP = math.log(2) / 4  # of the natural logarithm of a range, at a time
@@ -52,7 +52,7 @@ def widen_ranges(
         log_scale.fill_(value)
         return errors()
 
-    log_scales = {name: simulation.log_scales[key(name)] for name in simulation.own_ranges()}
+    log_scales = simulation.own_log_scales()
     before, seen_before = errors()
     gains = {}
     for name, log_scale in log_scales.items():

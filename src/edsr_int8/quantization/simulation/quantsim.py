@@ -9,7 +9,6 @@ al. 2020, https://arxiv.org/abs/1902.08153).
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from edsr_int8.quantization.ir.grid import WIDE_STEPS, WIDER, Grid
-from edsr_int8.quantization.ir.integer_weights import LARGEST
 from edsr_int8.quantization.ir.layers import (
     IMAGE,
     Add,
@@ -34,6 +32,8 @@ from edsr_int8.quantization.ir.scale_groups import calibrated, scale_groups
 from edsr_int8.quantization.rewrites.channel_transform import channels, linear_bases
 from edsr_int8.quantization.scheme import POWER_OF_TWO, SYMMETRIC
 from edsr_int8.quantization.simulation.fake_quantize import fake_quantize
+from edsr_int8.quantization.simulation.parameters import array_of, constants, key, parameters
+from edsr_int8.quantization.simulation.rounded_weights import rounded_weights
 from edsr_int8.quantization.state import QuantizedNetwork
 
 See = Callable[[str, Tensor], Tensor]  # from a tensor's name and value to the value that goes on in its place
@@ -80,16 +80,16 @@ class Simulation(nn.Module):
         self.convs = {x.name: x for x in network.layers if isinstance(x, Conv)}
         self.last_consumer = {name: i for i, x in enumerate(network.layers) for name in x.inputs}
         self.clipped = output_tensors(network)
-        self.gathers = _constants({x.name: x.as_conv().weight for x in network.layers if isinstance(x, Taps)})
-        self.expected = _constants({n: x.expected for n, x in self.convs.items() if x.expected is not None})
-        self.offsets = _constants({n: x.offsets for n, x in self.convs.items() if x.carriers > 1})
+        self.gathers = constants({x.name: x.as_conv().weight for x in network.layers if isinstance(x, Taps)})
+        self.expected = constants({n: x.expected for n, x in self.convs.items() if x.expected is not None})
+        self.offsets = constants({n: x.offsets for n, x in self.convs.items() if x.carriers > 1})
         self.image_scale = nn.Parameter(torch.ones(1), requires_grad=False)
-        self.weights = _parameters({n: x.weight for n, x in self.convs.items()})
-        self.biases = _parameters({n: x.bias for n, x in self.convs.items()})
-        self.log_scales = _parameters({n: np.log([g.scale]) for n, g in grids.items()})
-        self.zero_points = _parameters({n: np.array([g.zero_point]) for n, g in grids.items()})
+        self.weights = parameters({n: x.weight for n, x in self.convs.items()})
+        self.biases = parameters({n: x.bias for n, x in self.convs.items()})
+        self.log_scales = parameters({n: np.log([g.scale]) for n, g in grids.items()})
+        self.zero_points = parameters({n: np.array([g.zero_point]) for n, g in grids.items()})
         self.zero_points.requires_grad_(not self.symmetric)
-        self.log_gains = _parameters(
+        self.log_gains = parameters(
             {n: np.zeros(len(x.bias)) for n, x in self.convs.items() if not x.linear and n in grids}
         )
         bases = linear_bases(network)
@@ -97,10 +97,11 @@ class Simulation(nn.Module):
         self.bases = nn.ParameterList(nn.Parameter(torch.eye(channels(network, basis))) for basis in bases)
         self.phases = {x.inputs[0]: x.factor**2 for x in network.layers if isinstance(x, PixelShuffle)}
 
-    def own_ranges(self) -> list[str]:
-        """The tensors whose range may change by itself: for all of their group, and for no weight."""
+    def own_log_scales(self) -> dict[str, nn.Parameter]:
+        """Of each tensor whose range may change by itself: for all of its group, and for no weight."""
         groups = ((name, self.groups[name]) for name in calibrated(self.state.network))
-        return [name for name, group in groups if group.owner == name and not group.in_weights]
+        own = [name for name, group in groups if group.owner == name and not group.in_weights]
+        return {name: self.log_scales[key(name)] for name in own}
 
     def freeze(self, name: str) -> None:
         """Keep the grid of the tensor `name` as it is."""
@@ -175,7 +176,9 @@ class Simulation(nn.Module):
                     expected = self.expected[key(layer.name)] if layer.expected is not None else None
                     scale = self._scale(layer.inputs[0])
                     scale = scale / WIDER if layer.name in self.state.wide else scale
-                    weight, bias = _rounded(weight, bias, expected, scale, power_of_two=self.power_of_two)
+                    weight, bias = rounded_weights(
+                        weight, bias, expected, scale, power_of_two=self.power_of_two
+                    )
                 if layer.carriers > 1 and (rounding.tensors is None or layer.name in rounding.tensors):
                     bias = bias + self.offsets[key(layer.name)] * self._scale(layer.name)
                 value = functional.conv2d(source, weight, bias, padding=[n // 2 for n in weight.shape[2:]])
@@ -280,7 +283,7 @@ class Simulation(nn.Module):
             if not isinstance(layer, Conv):
                 return layer
             weight, bias = self._weights_now(layer, inverses)
-            return replace(layer, weight=_array(weight), bias=_array(bias))
+            return replace(layer, weight=array_of(weight), bias=array_of(bias))
 
         network = self.state.network
         learned = replace(network, layers=tuple(map(final, network.layers)))
@@ -293,48 +296,3 @@ class Simulation(nn.Module):
         scale = float(self._grid_scale(owner))
         # exp and log of float32 miss a power of two by their last bits.
         return Grid(2.0 ** round(math.log2(scale)) if self.power_of_two else scale, zero)
-
-
-class _Round(torch.autograd.Function):
-    @staticmethod
-    def forward(_: Any, value: Tensor, step: Tensor) -> Tensor:
-        return (value / step).round_().mul_(step)
-
-    @staticmethod
-    def backward(_: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return gradient, None
-
-
-def _rounded(
-    weight: Tensor, bias: Tensor, expected: Tensor | None, input_scale: Tensor, *, power_of_two: bool
-) -> tuple[Tensor, Tensor]:
-    """As ir/integer_weights.py rounds them."""
-    step = (weight.detach().abs().amax(dim=(1, 2, 3), keepdim=True) / LARGEST).clamp(min=1e-12)
-    if power_of_two:
-        step = step.log2().ceil().exp2()
-    rounded: Tensor = _Round.apply(weight, step)
-    if expected is not None:
-        error = (rounded.detach() - weight.detach()).sum(dim=(2, 3))
-        bias = bias - error @ expected
-    return rounded, _Round.apply(bias, step.reshape(-1) * input_scale)
-
-
-def _parameters(values: Mapping[str, np.ndarray]) -> nn.ParameterDict:
-    tensors = {key(name): torch.from_numpy(np.array(value, np.float32)) for name, value in values.items()}
-    return nn.ParameterDict({name: nn.Parameter(tensor) for name, tensor in tensors.items()})
-
-
-def _constants(values: Mapping[str, np.ndarray]) -> nn.ParameterDict:
-    """Parameters that never learn: they move to a device with the others."""
-    return _parameters(values).requires_grad_(False)
-
-
-def _array(value: Tensor) -> np.ndarray:
-    """float64, from any device."""
-    array: np.ndarray = value.double().cpu().numpy()
-    return array
-
-
-def key(name: str) -> str:
-    """A tensor's name as torch's containers take it."""
-    return name.replace(".", "/")
