@@ -8,7 +8,7 @@ network of a depth.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,18 @@ from edsr_int8.quantization.algorithms.muon import Muon
 from edsr_int8.quantization.analysis.curves import CurvePoint
 from edsr_int8.quantization.ir.layers import Network
 from edsr_int8.quantization.recipe import Recipe
+from edsr_int8.quantization.simulation.colour_tiles import (
+    LEARNED,
+    ColourTiles,
+    Tiles,
+    checked_loss,
+    colour_loss,
+    colour_shifts,
+    colour_tiles,
+)
 from edsr_int8.quantization.simulation.crops import Crops, crops_at_once
-from edsr_int8.quantization.simulation.drawn_crops import colour_crops, striped_crops
 from edsr_int8.quantization.simulation.objective import (
     FLOOR,
-    colour_shifts,
     geometric_error,
     squared_errors,
     with_float_outputs,
@@ -36,12 +43,9 @@ CHECKS = 8  # times that the held-out crops are scored
 WARMUP = 0.05  # of all steps
 MOMENTS = (0.9, 0.99)  # Adam's
 
-# Colours, where the recipe covers them: crops that are drawn from, of how many pixels a side, and checked on.
-COLOUR_CROPS, COLOUR_SIDE, COLOUR_CHECKS = 768, 16, 160
-COLOURS_A_STEP = 20  # five eighths of the pixels of the 8 crops beside them
-SELDOM, UNSEEN = 0.1, 10.0  # how likely a crop that did not shift is, and one not yet drawn: grey levels
-COLOUR_WEIGHT = 0.1  # of a grey level squared beside the logarithm of a crop's error
-LEARNED, CHECKED = 0.5, 1.0  # grey levels that a colour may shift at no cost: 2 are visible
+# Of the tiles of colours, where the recipe covers them.
+TILES_A_STEP = 32  # a quarter of the pixels of the 8 crops beside them
+SELDOM, UNSEEN = 0.1, 10.0  # how likely a tile that did not shift is, and one not yet drawn: grey levels
 
 # Learning rates at the top of the schedule, for a network of DEPTH convolutions. A deeper one has lower
 # rates, in proportion: the steps of all its layers add up in the output.
@@ -68,47 +72,39 @@ def finetune(
         for name in state.grids:
             if simulation.groups[name].in_weights:
                 simulation.freeze(name)
-    colours = _colours(float_network, recipe, crops) if recipe.cover_colours else None
+    colours = None
+    if recipe.cover_colours:
+        colours = colour_tiles(float_network, recipe.statistics.seed, crops.training.device)
     curve = _learn(simulation, float_network, recipe, crops, colours)
     return replace(simulation.result(), curve=tuple(curve))
 
 
-@dataclass(frozen=True)
-class Colours:
-    """Crops of flat colours and of stripes to learn from and to check on, with what fp32 makes of them."""
-
-    training: tuple[Tensor, Tensor]
-    held_out: tuple[Tensor, Tensor]
-
-
-def _colours(float_network: Network, recipe: Recipe, crops: Crops) -> Colours:
-    """To learn from, every pair of stripes and colours at random; to check on, others at random."""
-    random, stripes = np.random.default_rng(recipe.statistics.seed), striped_crops(COLOUR_SIDE)
-    some = colour_crops(COLOUR_CROPS - len(stripes), COLOUR_SIDE, random)
-    both = torch.cat([stripes, some]), colour_crops(COLOUR_CHECKS, COLOUR_SIDE, random)
-    device = crops.training.device
-    training, held_out = (with_float_outputs(float_network, part.to(device)) for part in both)
-    return Colours(training, held_out)
-
-
-def colour_loss(shifts: Tensor, allowed: float) -> Tensor:
-    """The mean square of the colour shifts beyond those `allowed`, in grey levels, weighted.
-
-    Not its logarithm, as the error of crops: a shift that nobody sees costs nothing, a large one much.
-    """
-    return COLOUR_WEIGHT * (shifts - allowed).clamp(min=0).square().mean()
-
-
-def drawn(random: np.random.Generator, likely: np.ndarray) -> np.ndarray:
-    """Colour crops of a step: the likelier, the further each shifted when it was last drawn.
+class DrawnTiles:
+    """Tiles, of which each step draws some: the likelier, the further each shifted when it was last drawn.
 
     Most colours soon shift by nothing that is seen, and few saturated stripes far.
     """
-    return random.choice(len(likely), COLOURS_A_STEP, replace=False, p=likely / likely.sum())
+
+    def __init__(self, tiles: Tiles) -> None:
+        self.tiles = tiles
+        self.likely = np.full(len(tiles.images), UNSEEN)
+
+    def draw(self, random: np.random.Generator) -> np.ndarray:
+        """The places of TILES_A_STEP different ones."""
+        likely = self.likely / self.likely.sum()
+        return random.choice(len(likely), TILES_A_STEP, replace=False, p=likely)
+
+    def backward(self, simulation: Simulation, random: np.random.Generator, rounding: Rounding) -> None:
+        """Add to the gradients those of the loss on tiles that are drawn."""
+        some = self.draw(random)
+        places = torch.from_numpy(some).to(self.tiles.images.device)
+        shifts = colour_shifts(simulation, self.tiles.at(places), rounding)
+        colour_loss(shifts, LEARNED).backward()
+        self.likely[some] = SELDOM + shifts.detach().cpu().numpy()
 
 
 def _learn(
-    simulation: Simulation, float_network: Network, recipe: Recipe, crops: Crops, colours: Colours | None
+    simulation: Simulation, float_network: Network, recipe: Recipe, crops: Crops, colours: ColourTiles | None
 ) -> list[CurvePoint]:
     """Improve `simulation` in place and return the curve."""
     steps, rounding = recipe.finetune.steps, TENSORS if recipe.gptq else ALL
@@ -119,11 +115,7 @@ def _learn(
     def check() -> float:
         """The error on held-out crops, and more where colours shift visibly."""
         error = geometric_error(simulation, *held_out, rounding)
-        if colours is None:
-            return error
-        with torch.no_grad():
-            shifts = colour_shifts(simulation, *colours.held_out, rounding)
-            return error * math.exp(float(colour_loss(shifts, CHECKED)))
+        return error * math.exp(checked_loss(simulation, colours.held_out, rounding)) if colours else error
 
     curve = [CurvePoint(0, None, check())]
     best = _parameters(simulation)
@@ -132,7 +124,7 @@ def _learn(
     rates = [group["lr"] * min(1, DEPTH / len(simulation.convs)) for group in groups]
     random, losses = np.random.default_rng(recipe.statistics.seed), []
     every = max(1, math.ceil(steps / CHECKS))
-    likely = np.full(COLOUR_CROPS, UNSEEN)
+    tiles = [DrawnTiles(each) for each in colours.training] if colours else []
     for step in bar(range(1, steps + 1), "finetune", unit="step"):
         for group, rate in zip(groups, rates, strict=True):
             group["lr"] = rate * _schedule(step, steps)
@@ -140,12 +132,8 @@ def _learn(
         images, wanted = (part[chosen.to(part.device)] for part in training)
         simulation.zero_grad(set_to_none=True)
         loss = backward(simulation, images, wanted, rounding, at_once=crops_at_once(images, len(images)))
-        if colours is not None:
-            some = drawn(random, likely)
-            pictures, theirs = (part[torch.from_numpy(some).to(part.device)] for part in colours.training)
-            shifts = colour_shifts(simulation, pictures, theirs, rounding)
-            colour_loss(shifts, LEARNED).backward()
-            likely[some] = SELDOM + shifts.detach().cpu().numpy()
+        if tiles:  # upright ones and lying ones in turn
+            tiles[step % len(tiles)].backward(simulation, random, rounding)
         for optimizer in optimizers:
             optimizer.step()
         losses.append(float(loss.exp()))

@@ -4,7 +4,7 @@ All uint8 NCHW, squares of `length` pixels.
 """
 
 from collections.abc import Sequence
-from itertools import permutations, product
+from itertools import product
 
 import numpy as np
 import torch
@@ -33,20 +33,6 @@ def _colours(length: int, random: np.random.Generator) -> Image:
     stripe = int(random.choice(STRIPES))
     offset = int(random.integers(2 * stripe))
     return _stripes(first, second, stripe, offset, length, lying=random.random() < 0.5)
-
-
-def striped_crops(length: int) -> Tensor:
-    """Stripes of every two corners of the RGB cube, each width, upright and lying: uint8 NCHW.
-
-    The first colour of a pair is in the middle; each pair comes both ways round.
-    """
-    pictures = [
-        _stripes(first, second, stripe, (stripe - length) // 2 % (2 * stripe), length, lying=lying)
-        for stripe in STRIPES
-        for first, second in permutations(CORNERS, 2)
-        for lying in (False, True)
-    ]
-    return _tensor(pictures)
 
 
 def _stripes(

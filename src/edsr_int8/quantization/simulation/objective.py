@@ -12,7 +12,6 @@ from edsr_int8.quantization.simulation.quantsim import ALL, NOTHING, Rounding, S
 from edsr_int8.quantization.state import QuantizedNetwork
 
 BATCH = 16  # crops at a time where nothing is learned
-BORDER = 4  # pixels of a crop of one colour or of stripes that do not count
 DETAIL_FLOOR = 0.2  # grey levels squared, of a crop without any
 FLOOR = 0.01  # grey levels squared, added to a crop's error: far below the error of rounding the output
 
@@ -60,13 +59,3 @@ def visible_error(simulation: Simulation, images: Tensor, wanted: Tensor, roundi
 def _by_batches(simulation: Simulation, images: Tensor, wanted: Tensor, rounding: Rounding) -> Tensor:
     pairs = zip(images.split(BATCH), wanted.split(BATCH), strict=True)
     return torch.cat([squared_errors(simulation, x, y, rounding) for x, y in pairs])
-
-
-def colour_shifts(simulation: Simulation, images: Tensor, wanted: Tensor, rounding: Rounding) -> Tensor:
-    """Of each crop, how far its mean colour is from that of `wanted`, in grey levels: the worst channel's.
-
-    Without a border of BORDER pixels of the image, where padding with zeros shows.
-    """
-    border = BORDER * wanted.shape[2] // images.shape[2]
-    inner = (simulation(images, rounding=rounding) - wanted)[..., border:-border, border:-border]
-    return inner.mean(dim=(2, 3)).abs().amax(dim=1)

@@ -59,6 +59,7 @@ class Paused:
     before: int  # index of the layer
     unrounded: Mapping[str, Tensor]  # as high-precision consumers read them ...
     quantized: Mapping[str, Tensor]  # ... and as int8 consumers do
+    periodic: bool = False  # whether the image repeats beyond its border, or there are zeros
 
 
 class Simulation(nn.Module):
@@ -108,9 +109,14 @@ class Simulation(nn.Module):
         self.log_scales[key(name)].requires_grad_(False)
         self.zero_points[key(name)].requires_grad_(False)
 
-    def forward(self, image: Tensor, *, rounding: Rounding = ALL, see: See | None = None) -> Tensor:
-        """Quantize what `rounding` names. `see` looks at every tensor before it is quantized."""
-        return self.resume(self._start(image), rounding=rounding, see=see)
+    def forward(
+        self, image: Tensor, *, rounding: Rounding = ALL, see: See | None = None, periodic: bool = False
+    ) -> Tensor:
+        """Quantize what `rounding` names. `see` looks at every tensor before it is quantized.
+
+        `periodic`: of an image that repeats without end, height and width at least half a kernel's.
+        """
+        return self.resume(replace(self._start(image), periodic=periodic), rounding=rounding, see=see)
 
     def resume(self, paused: Paused, *, rounding: Rounding = ALL, see: See | None = None) -> Tensor:
         """The output of a pass from where it is paused on, as `forward` gives it; `paused` stays as it is."""
@@ -141,7 +147,7 @@ class Simulation(nn.Module):
         """The pass before the next layer, and the value that this one gives."""
         layer = self.state.network.layers[paused.before]
         unrounded, quantized = dict(paused.unrounded), dict(paused.quantized)
-        value = self._compute(layer, unrounded, quantized, inverses, rounding)
+        value = self._compute(layer, unrounded, quantized, inverses, rounding, paused.periodic)
         value = see(layer.name, value) if see else value
         if isinstance(layer, PixelShuffle):  # moves codes: quantized where its input was
             source = layer.inputs[0]
@@ -156,7 +162,7 @@ class Simulation(nn.Module):
         for name in layer.inputs:  # release a tensor after its last consumer
             if self.last_consumer[name] == paused.before:
                 del unrounded[name], quantized[name]
-        return Paused(paused.before + 1, unrounded, quantized), value
+        return Paused(paused.before + 1, unrounded, quantized, paused.periodic), value
 
     def _compute(
         self,
@@ -165,6 +171,7 @@ class Simulation(nn.Module):
         quantized: Mapping[str, Tensor],
         inverses: list[Tensor],
         rounding: Rounding,
+        periodic: bool,
     ) -> Tensor:
         match layer:
             case Conv():
@@ -181,15 +188,14 @@ class Simulation(nn.Module):
                     )
                 if layer.carriers > 1 and (rounding.tensors is None or layer.name in rounding.tensors):
                     bias = bias + self.offsets[key(layer.name)] * self._scale(layer.name)
-                value = functional.conv2d(source, weight, bias, padding=[n // 2 for n in weight.shape[2:]])
-                return self.clip(layer.name, value)
+                return self.clip(layer.name, _convolved(source, weight, bias, periodic=periodic))
             case Add():
                 return unrounded[layer.inputs[0]] + unrounded[layer.inputs[1]]
             case PixelShuffle():
                 return functional.pixel_shuffle(unrounded[layer.inputs[0]], layer.factor)
             case Taps():
-                weight, padding = self.gathers[key(layer.name)], [n // 2 for n in layer.kernel]
-                value = functional.conv2d(unrounded[layer.inputs[0]], weight, padding=padding)
+                weight = self.gathers[key(layer.name)]
+                value = _convolved(unrounded[layer.inputs[0]], weight, None, periodic=periodic)
                 return value + layer.offset
             case Concat():
                 return torch.cat([quantized[name] for name in layer.inputs], 1)
@@ -296,3 +302,12 @@ class Simulation(nn.Module):
         scale = float(self._grid_scale(owner))
         # exp and log of float32 miss a power of two by their last bits.
         return Grid(2.0 ** round(math.log2(scale)) if self.power_of_two else scale, zero)
+
+
+def _convolved(value: Tensor, weight: Tensor, bias: Tensor | None, *, periodic: bool) -> Tensor:
+    """Of the same height and width, padded with zeros or with what is at the opposite border."""
+    rows, columns = (n // 2 for n in weight.shape[2:])
+    if not periodic:
+        return functional.conv2d(value, weight, bias, padding=(rows, columns))
+    wrapped = functional.pad(value, (columns, columns, rows, rows), mode="circular")
+    return functional.conv2d(wrapped, weight, bias)
