@@ -1,6 +1,7 @@
-"""Widening ranges: lines gain, other crops pay no more than the budget, and nothing else moves."""
+"""Widening ranges: lines gain, other crops pay no more than that is worth, and nothing else moves."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,7 @@ from edsr_int8.quantization.ir.grid import Grid
 from edsr_int8.quantization.ir.scale_groups import calibrated
 from edsr_int8.quantization.recipe import MODEL_CARD
 from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip
+from edsr_int8.quantization.simulation.colour_tiles import Tiles
 from edsr_int8.quantization.simulation.crops import Crops
 from edsr_int8.quantization.simulation.drawn_crops import line_crops
 from edsr_int8.quantization.simulation.objective import geometric_error, visible_error, with_float_outputs
@@ -22,11 +24,14 @@ from edsr_int8.quantization.state import QuantizedNetwork
 States = Callable[[str], QuantizedNetwork]
 
 
+def narrowed(state: QuantizedNetwork) -> QuantizedNetwork:
+    return state.on_grids({name: Grid(g.scale * 2 / 3, g.zero_point) for name, g in state.grids.items()})
+
+
 @pytest.fixture
 def narrow(quantized: States) -> QuantizedNetwork:
     """A network that clips: its ranges are two thirds of what photographs need."""
-    state = quantized("x1")
-    return state.on_grids({name: Grid(g.scale * 2 / 3, g.zero_point) for name, g in state.grids.items()})
+    return narrowed(quantized("x1"))
 
 
 def widened(state: QuantizedNetwork, crops: torch.Tensor) -> QuantizedNetwork:
@@ -58,15 +63,38 @@ def test_ranges_only_widen_and_by_whole_steps(narrow: QuantizedNetwork, crops: t
     assert steps.min() >= -1e-3 and steps.max() <= ROUNDS + 1e-3
 
 
-def test_what_other_crops_pay_is_bounded(
+def test_the_dearer_other_crops_are_the_less_they_pay(
     quantized: States, crops: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where they are of low contrast, so that wider ranges only cost them."""
-    state, dim, paid = quantized("x1"), crops // 8 + 112, {}
-    for budget in (1e9, 0.01, 1e-9):
-        monkeypatch.setattr(module, "BUDGET", budget)
-        paid[budget] = errors(widened(state, dim), dim)[0] - errors(state, dim)[0]
-    assert paid[1e9] > 0.02 and paid[0.01] <= 0.01 + 1e-5 and paid[1e-9] <= 1e-5, paid
+    state, dim, paid, won = quantized("x1"), crops // 8 + 112, {}, {}
+    error, seen = errors(state, dim)
+    for worth in (0.0, 2.0, 1e4):
+        monkeypatch.setattr(module, "WORTH", worth)
+        found = errors(widened(state, dim), dim)
+        paid[worth], won[worth] = np.log(found[0] / error), np.log(seen / found[1])
+    assert paid[0.0] > 2 * paid[2.0] and won[2.0] >= 2 * paid[2.0] - 1e-5
+    assert paid[1e4] <= 1e-5, paid
+
+
+def test_colours_that_would_shift_count(
+    quantized: States, crops: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As held-out crops that lose more, where the recipe covers colours; else they do not."""
+    state, asked = quantized("x1"), []
+
+    def shifting(simulation: Simulation, tiles: Sequence[Tiles], *_: object) -> float:
+        asked.append(len(tiles))
+        wider = [math.log(g.scale / state.grids[n].scale) for n, g in simulation.result().grids.items()]
+        return 10 * max(wider) * len(tiles)
+
+    monkeypatch.setattr(module, "checked_loss", shifting)
+    for covered in (False, True):
+        recipe = replace(MODEL_CARD, cover_colours=covered)
+        found = widen_ranges(narrowed(state), state.network, recipe, Crops(crops, crops))
+        wider = max(factors(narrowed(state), found).values())
+        assert (wider > 1.1) != covered
+    assert set(asked) == {0, 2}
 
 
 def test_ranges_that_clip_nothing_stay(quantized: States, crops: torch.Tensor) -> None:

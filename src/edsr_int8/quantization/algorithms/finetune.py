@@ -112,10 +112,12 @@ def _learn(
         with_float_outputs(float_network, part) for part in (crops.training, crops.held_out)
     )
 
+    checks = colours.held_out if colours else ()
+
     def check() -> float:
         """The error on held-out crops, and more where colours shift visibly."""
         error = geometric_error(simulation, *held_out, rounding)
-        return error * math.exp(checked_loss(simulation, colours.held_out, rounding)) if colours else error
+        return error * math.exp(checked_loss(simulation, checks, rounding))
 
     curve = [CurvePoint(0, None, check())]
     best = _parameters(simulation)

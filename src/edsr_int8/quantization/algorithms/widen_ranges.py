@@ -8,11 +8,11 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from edsr_int8.quantization.ir.layers import Network
 from edsr_int8.quantization.recipe import Recipe
 from edsr_int8.quantization.scheme import POWER_OF_TWO
+from edsr_int8.quantization.simulation.colour_tiles import checked_loss, colour_tiles
 from edsr_int8.quantization.simulation.crops import Crops
 from edsr_int8.quantization.simulation.drawn_crops import line_crops
 from edsr_int8.quantization.simulation.objective import geometric_error, visible_error, with_float_outputs
@@ -21,8 +21,9 @@ from edsr_int8.quantization.state import QuantizedNetwork
 
 STEP = math.log(2) / 4  # of the natural logarithm of a range, at a time
 ROUNDS = 2
-BUDGET = 0.004  # grey levels squared of the held-out crops' error: rounding the output costs 20 times that
-LITTLE = 0.01  # of the error that is seen on lines: a range that gains less alone stays
+LITTLE = 0.01  # of what is seen: a gain that may be chance
+WORTH = 10.0  # per cent of the error that is seen on lines, for one per cent of the error on held-out crops
+UNSEEN = 1e-6  # added to the error that is seen, which may be 0
 CROPS = 32  # of each kind
 
 
@@ -30,43 +31,48 @@ CROPS = 32  # of each kind
 def widen_ranges(
     state: QuantizedNetwork, float_network: Network, recipe: Recipe, crops: Crops
 ) -> QuantizedNetwork:
-    """Widen ranges as long as the error on lines falls, and that on held-out crops rises by BUDGET at most.
+    """Widen ranges as long as what lines gain is worth what held-out crops pay.
 
-    Those first that alone gain most on lines for what they cost the held-out crops, all else rounded. Zero
-    points stay, and so do grids of powers of two, which are too far apart.
+    Those first that alone gain most, all else rounded. Colours that shift visibly count as finetuning counts
+    them, where the recipe covers colours. Zero points stay, and so do grids of powers of two, which are too
+    far apart.
     """
     if recipe.scheme in POWER_OF_TWO:
         return state
-    simulation = Simulation(state, unify=recipe.unify_scales).to(crops.held_out.device)
+    device = crops.held_out.device
+    simulation = Simulation(state, unify=recipe.unify_scales).to(device)
     rounding = TENSORS if recipe.gptq else ALL
-    lines = line_crops(CROPS, crops.held_out.shape[2], np.random.default_rng(recipe.statistics.seed))
+    seed = recipe.statistics.seed
+    lines = line_crops(CROPS, crops.held_out.shape[2], np.random.default_rng(seed))
     held_out = with_float_outputs(float_network, crops.held_out[:CROPS])
-    drawings = with_float_outputs(float_network, lines.to(crops.held_out.device))
+    drawings = with_float_outputs(float_network, lines.to(device))
+    tiles = colour_tiles(float_network, seed, device).held_out if recipe.cover_colours else ()
 
-    def errors() -> tuple[float, float]:
-        """Of the held-out crops, and what is seen of that on lines."""
-        error = geometric_error(simulation, *held_out, rounding)
-        return error, visible_error(simulation, *drawings, rounding)
+    def error() -> float:
+        """The logarithm of that of held-out crops, colours with it."""
+        shifts = checked_loss(simulation, tiles, rounding)
+        return math.log(geometric_error(simulation, *held_out, rounding)) + shifts
 
-    def errors_at(log_scale: Tensor, value: float) -> tuple[float, float]:
-        log_scale.fill_(value)
-        return errors()
+    def loss() -> float:
+        """The logarithm of what is seen on lines, and the price of what held-out crops lost."""
+        seen = math.log(visible_error(simulation, *drawings, rounding) + UNSEEN)
+        return seen + WORTH * max(0.0, error() - before)
+
+    def wider(name: str, below: float) -> float:
+        """The loss with a wider range of the tensor `name`, which stays so where the loss is `below`."""
+        present = log_scales[name].clone()
+        log_scales[name].add_(STEP)
+        found = loss()
+        if found >= below:
+            log_scales[name].copy_(present)
+        return found
 
     log_scales = simulation.own_log_scales()
-    before, seen_before = errors()
-    gains = {}
-    for name, log_scale in log_scales.items():
-        present = float(log_scale)
-        error, seen = errors_at(log_scale, present + STEP)
-        log_scale.fill_(present)
-        if seen < (1 - LITTLE) * seen_before:
-            gains[name] = (seen_before - seen) / max(error - before, BUDGET / 100)
-    least = seen_before
-    for name in sorted(gains, key=lambda name: -gains[name]) * ROUNDS:
-        present = float(log_scales[name])
-        error, seen = errors_at(log_scales[name], present + STEP)
-        if error - before <= BUDGET and seen < least:
-            least = seen
-        else:
-            log_scales[name].fill_(present)
+    before = error()
+    least = loss()
+    alone = {name: wider(name, below=-math.inf) for name in log_scales}
+    first = sorted((name for name in alone if alone[name] < least - LITTLE), key=alone.__getitem__)
+    for name in first * ROUNDS:
+        found = wider(name, below=least - LITTLE)
+        least = found if found < least - LITTLE else least
     return simulation.result()

@@ -100,6 +100,6 @@ def colour_loss(shifts: Tensor, allowed: float) -> Tensor:
 
 @torch.no_grad()
 def checked_loss(simulation: Simulation, tiles: Sequence[Tiles], rounding: Rounding = ALL) -> float:
-    """What visible shifts cost on tiles that are checked on, as a logarithm of a crop's error."""
+    """What visible shifts cost on tiles that are checked on, beside the logarithm of a crop's error."""
     losses = [float(colour_loss(colour_shifts(simulation, each, rounding), CHECKED)) for each in tiles]
-    return sum(losses) / len(losses)
+    return sum(losses) / max(1, len(losses))
