@@ -69,11 +69,11 @@ def test_the_dearer_other_crops_are_the_less_they_pay(
     """Where they are of low contrast, so that wider ranges only cost them."""
     state, dim, paid, won = quantized("x1"), crops // 8 + 112, {}, {}
     error, seen = errors(state, dim)
-    for worth in (0.0, 2.0, 1e4):
-        monkeypatch.setattr(module, "WORTH", worth)
+    for price in (0.0, 0.1, 1e4):
+        monkeypatch.setattr(module, "PRICE", price)
         found = errors(widened(state, dim), dim)
-        paid[worth], won[worth] = np.log(found[0] / error), np.log(seen / found[1])
-    assert paid[0.0] > 2 * paid[2.0] and won[2.0] >= 2 * paid[2.0] - 1e-5
+        paid[price], won[price] = found[0] - error, seen - found[1]
+    assert paid[0.0] > 2 * paid[0.1] and won[0.1] >= 0.1 * paid[0.1] - 1e-5
     assert paid[1e4] <= 1e-5, paid
 
 
@@ -82,18 +82,17 @@ def test_colours_that_would_shift_count(
 ) -> None:
     """As held-out crops that lose more, where the recipe covers colours; else they do not."""
     state, asked = quantized("x1"), []
+    narrow = narrowed(state)
 
     def shifting(simulation: Simulation, tiles: Sequence[Tiles], *_: object) -> float:
         asked.append(len(tiles))
-        wider = [math.log(g.scale / state.grids[n].scale) for n, g in simulation.result().grids.items()]
-        return 10 * max(wider) * len(tiles)
+        return 40 * math.log(max(factors(narrow, simulation.result()).values())) * len(tiles)
 
     monkeypatch.setattr(module, "checked_loss", shifting)
     for covered in (False, True):
         recipe = replace(MODEL_CARD, cover_colours=covered)
-        found = widen_ranges(narrowed(state), state.network, recipe, Crops(crops, crops))
-        wider = max(factors(narrowed(state), found).values())
-        assert (wider > 1.1) != covered
+        found = widen_ranges(narrow, state.network, recipe, Crops(crops, crops))
+        assert (max(factors(narrow, found).values()) > 1.1) != covered
     assert set(asked) == {0, 2}
 
 

@@ -21,9 +21,8 @@ from edsr_int8.quantization.state import QuantizedNetwork
 
 STEP = math.log(2) / 4  # of the natural logarithm of a range, at a time
 ROUNDS = 2
-LITTLE = 0.01  # of what is seen: a gain that may be chance
-WORTH = 10.0  # per cent of the error that is seen on lines, for one per cent of the error on held-out crops
-UNSEEN = 1e-6  # added to the error that is seen, which may be 0
+LITTLE = 0.99  # of the loss: what is left of it after a gain that may be chance
+PRICE = 0.1  # of a grey level squared on held-out crops, in error that is seen: a share of the lines' detail
 CROPS = 32  # of each kind
 
 
@@ -49,14 +48,13 @@ def widen_ranges(
     tiles = colour_tiles(float_network, seed, device).held_out if recipe.cover_colours else ()
 
     def error() -> float:
-        """The logarithm of that of held-out crops, colours with it."""
+        """Of held-out crops, and more where colours shift, as finetuning checks it: grey levels squared."""
         shifts = checked_loss(simulation, tiles, rounding)
-        return math.log(geometric_error(simulation, *held_out, rounding)) + shifts
+        return geometric_error(simulation, *held_out, rounding) * math.exp(shifts)
 
     def loss() -> float:
-        """The logarithm of what is seen on lines, and the price of what held-out crops lost."""
-        seen = math.log(visible_error(simulation, *drawings, rounding) + UNSEEN)
-        return seen + WORTH * max(0.0, error() - before)
+        """What is seen on lines, and the price of what held-out crops lost."""
+        return visible_error(simulation, *drawings, rounding) + PRICE * max(0.0, error() - before)
 
     def wider(name: str, below: float) -> float:
         """The loss with a wider range of the tensor `name`, which stays so where the loss is `below`."""
@@ -71,8 +69,8 @@ def widen_ranges(
     before = error()
     least = loss()
     alone = {name: wider(name, below=-math.inf) for name in log_scales}
-    first = sorted((name for name in alone if alone[name] < least - LITTLE), key=alone.__getitem__)
+    first = sorted((name for name in alone if alone[name] < LITTLE * least), key=alone.__getitem__)
     for name in first * ROUNDS:
-        found = wider(name, below=least - LITTLE)
-        least = found if found < least - LITTLE else least
+        found = wider(name, below=LITTLE * least)
+        least = found if found < LITTLE * least else least
     return simulation.result()
