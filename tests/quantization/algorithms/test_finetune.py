@@ -13,7 +13,7 @@ from edsr_int8.quantization.algorithms.finetune import finetune
 from edsr_int8.quantization.ir.scale_groups import calibrated
 from edsr_int8.quantization.recipe import MODEL_CARD, Finetune
 from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip
-from edsr_int8.quantization.simulation.colour_tiles import Tiles, checked_loss, colour_tiles
+from edsr_int8.quantization.simulation.colour_patterns import Patterns, checked_loss, colour_patterns
 from edsr_int8.quantization.simulation.crops import Crops
 from edsr_int8.quantization.simulation.objective import geometric_error, with_float_outputs
 from edsr_int8.quantization.simulation.quantsim import Simulation
@@ -51,16 +51,16 @@ def test_scale_that_is_in_weights_stays_where_they_learn_rounded(
 
 
 def test_colours_that_shift_are_drawn_more_often_and_all_are_drawn_first() -> None:
-    tiles, random = (
-        module.DrawnTiles(Tiles(torch.zeros(160, 3, 4, 16), torch.zeros(0))),
+    patterns, random = (
+        module.DrawnPatterns(Patterns(torch.zeros(160, 3, 4, 16), torch.zeros(0))),
         np.random.default_rng(0),
     )
     seen = np.zeros(160, int)
     for _ in range(200):
-        some = tiles.draw(random)
-        assert len(set(some)) == module.TILES_A_STEP
+        some = patterns.draw(random)
+        assert len(set(some)) == module.PATTERNS_A_STEP
         seen[some] += 1
-        tiles.likely[some] = module.SELDOM + np.where(some < 4, 3.0, 0.0)
+        patterns.likely[some] = module.SELDOM + np.where(some < 4, 3.0, 0.0)
     assert seen.min() > 0 and seen[:4].min() > 3 * seen[4:].mean()
 
 
@@ -68,7 +68,7 @@ def test_stripes_shift_less_where_colours_are_covered(quantized: States, crops: 
     """Of a network whose ranges were found on photographs: what is learned of them is seen on others."""
     state = quantized("direct")
     recipe = replace(MODEL_CARD, cover_colours=True, finetune=Finetune(steps=60, batch=4))
-    checked = colour_tiles(state.network, recipe.statistics.seed).held_out
+    checked = colour_patterns(state.network, recipe.statistics.seed).held_out
     learned = finetune(state, state.network, recipe, Crops(crops[:8], crops[8:]))
     before, after = (checked_loss(Simulation(each), checked) for each in (state, learned))
     assert after < 0.5 * before, (before, after)

@@ -14,7 +14,7 @@ from edsr_int8.quantization.ir.grid import Grid
 from edsr_int8.quantization.ir.scale_groups import calibrated
 from edsr_int8.quantization.recipe import MODEL_CARD
 from edsr_int8.quantization.rewrites.fold_long_skip import fold_long_skip
-from edsr_int8.quantization.simulation.colour_tiles import Tiles
+from edsr_int8.quantization.simulation.colour_patterns import Patterns
 from edsr_int8.quantization.simulation.crops import Crops
 from edsr_int8.quantization.simulation.drawn_crops import line_crops
 from edsr_int8.quantization.simulation.objective import geometric_error, visible_error, with_float_outputs
@@ -84,9 +84,9 @@ def test_colours_that_would_shift_count(
     state, asked = quantized("x1"), []
     narrow = narrowed(state)
 
-    def shifting(simulation: Simulation, tiles: Sequence[Tiles], *_: object) -> float:
-        asked.append(len(tiles))
-        return 40 * math.log(max(factors(narrow, simulation.result()).values())) * len(tiles)
+    def shifting(simulation: Simulation, patterns: Sequence[Patterns], *_: object) -> float:
+        asked.append(len(patterns))
+        return 40 * math.log(max(factors(narrow, simulation.result()).values())) * len(patterns)
 
     monkeypatch.setattr(module, "checked_loss", shifting)
     for covered in (False, True):

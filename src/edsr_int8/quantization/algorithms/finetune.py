@@ -20,14 +20,14 @@ from edsr_int8.quantization.algorithms.muon import Muon
 from edsr_int8.quantization.analysis.curves import CurvePoint
 from edsr_int8.quantization.ir.layers import Network
 from edsr_int8.quantization.recipe import Recipe
-from edsr_int8.quantization.simulation.colour_tiles import (
+from edsr_int8.quantization.simulation.colour_patterns import (
     LEARNED,
-    ColourTiles,
-    Tiles,
+    ColourPatterns,
+    Patterns,
     checked_loss,
     colour_loss,
+    colour_patterns,
     colour_shifts,
-    colour_tiles,
 )
 from edsr_int8.quantization.simulation.crops import Crops, crops_at_once
 from edsr_int8.quantization.simulation.objective import (
@@ -43,9 +43,9 @@ CHECKS = 8  # times that the held-out crops are scored
 WARMUP = 0.05  # of all steps
 MOMENTS = (0.9, 0.99)  # Adam's
 
-# Of the tiles of colours, where the recipe covers them.
-TILES_A_STEP = 32  # a quarter of the pixels of the 8 crops beside them
-SELDOM, UNSEEN = 0.1, 10.0  # how likely a tile that did not shift is, and one not yet drawn: grey levels
+# Of patterns of colours, where the recipe covers them.
+PATTERNS_A_STEP = 32  # a quarter of the pixels of the 8 crops beside them
+SELDOM, UNSEEN = 0.1, 10.0  # how likely a pattern that did not shift is, and one not yet drawn: grey levels
 
 # Learning rates at the top of the schedule, for a network of DEPTH convolutions. A deeper one has lower
 # rates, in proportion: the steps of all its layers add up in the output.
@@ -74,37 +74,41 @@ def finetune(
                 simulation.freeze(name)
     colours = None
     if recipe.cover_colours:
-        colours = colour_tiles(float_network, recipe.statistics.seed, crops.training.device)
+        colours = colour_patterns(float_network, recipe.statistics.seed, crops.training.device)
     curve = _learn(simulation, float_network, recipe, crops, colours)
     return replace(simulation.result(), curve=tuple(curve))
 
 
-class DrawnTiles:
-    """Tiles, of which each step draws some: the likelier, the further each shifted when it was last drawn.
+class DrawnPatterns:
+    """Patterns, of which each step draws some: the likelier, the further each shifted when it was last drawn.
 
     Most colours soon shift by nothing that is seen, and few saturated stripes far.
     """
 
-    def __init__(self, tiles: Tiles) -> None:
-        self.tiles = tiles
-        self.likely = np.full(len(tiles.images), UNSEEN)
+    def __init__(self, patterns: Patterns) -> None:
+        self.patterns = patterns
+        self.likely = np.full(len(patterns.images), UNSEEN)
 
     def draw(self, random: np.random.Generator) -> np.ndarray:
-        """The places of TILES_A_STEP different ones."""
+        """The places of PATTERNS_A_STEP different ones."""
         likely = self.likely / self.likely.sum()
-        return random.choice(len(likely), TILES_A_STEP, replace=False, p=likely)
+        return random.choice(len(likely), PATTERNS_A_STEP, replace=False, p=likely)
 
     def backward(self, simulation: Simulation, random: np.random.Generator, rounding: Rounding) -> None:
-        """Add to the gradients those of the loss on tiles that are drawn."""
+        """Add to the gradients those of the loss on patterns that are drawn."""
         some = self.draw(random)
-        places = torch.from_numpy(some).to(self.tiles.images.device)
-        shifts = colour_shifts(simulation, self.tiles.at(places), rounding)
+        places = torch.from_numpy(some).to(self.patterns.images.device)
+        shifts = colour_shifts(simulation, self.patterns.at(places), rounding)
         colour_loss(shifts, LEARNED).backward()
         self.likely[some] = SELDOM + shifts.detach().cpu().numpy()
 
 
 def _learn(
-    simulation: Simulation, float_network: Network, recipe: Recipe, crops: Crops, colours: ColourTiles | None
+    simulation: Simulation,
+    float_network: Network,
+    recipe: Recipe,
+    crops: Crops,
+    colours: ColourPatterns | None,
 ) -> list[CurvePoint]:
     """Improve `simulation` in place and return the curve."""
     steps, rounding = recipe.finetune.steps, TENSORS if recipe.gptq else ALL
@@ -126,7 +130,7 @@ def _learn(
     rates = [group["lr"] * min(1, DEPTH / len(simulation.convs)) for group in groups]
     random, losses = np.random.default_rng(recipe.statistics.seed), []
     every = max(1, math.ceil(steps / CHECKS))
-    tiles = [DrawnTiles(each) for each in colours.training] if colours else []
+    patterns = [DrawnPatterns(each) for each in colours.training] if colours else []
     for step in bar(range(1, steps + 1), "finetune", unit="step"):
         for group, rate in zip(groups, rates, strict=True):
             group["lr"] = rate * _schedule(step, steps)
@@ -134,8 +138,8 @@ def _learn(
         images, wanted = (part[chosen.to(part.device)] for part in training)
         simulation.zero_grad(set_to_none=True)
         loss = backward(simulation, images, wanted, rounding, at_once=crops_at_once(images, len(images)))
-        if tiles:  # upright ones and lying ones in turn
-            tiles[step % len(tiles)].backward(simulation, random, rounding)
+        if patterns:  # upright ones and lying ones in turn
+            patterns[step % len(patterns)].backward(simulation, random, rounding)
         for optimizer in optimizers:
             optimizer.step()
         losses.append(float(loss.exp()))

@@ -12,7 +12,7 @@ import torch
 from edsr_int8.quantization.ir.layers import Network
 from edsr_int8.quantization.recipe import Recipe
 from edsr_int8.quantization.scheme import POWER_OF_TWO
-from edsr_int8.quantization.simulation.colour_tiles import checked_loss, colour_tiles
+from edsr_int8.quantization.simulation.colour_patterns import checked_loss, colour_patterns
 from edsr_int8.quantization.simulation.crops import Crops
 from edsr_int8.quantization.simulation.drawn_crops import line_crops
 from edsr_int8.quantization.simulation.objective import geometric_error, visible_error, with_float_outputs
@@ -45,11 +45,11 @@ def widen_ranges(
     lines = line_crops(CROPS, crops.held_out.shape[2], np.random.default_rng(seed))
     held_out = with_float_outputs(float_network, crops.held_out[:CROPS])
     drawings = with_float_outputs(float_network, lines.to(device))
-    tiles = colour_tiles(float_network, seed, device).held_out if recipe.cover_colours else ()
+    patterns = colour_patterns(float_network, seed, device).held_out if recipe.cover_colours else ()
 
     def error() -> float:
         """Of held-out crops, and more where colours shift, as finetuning checks it: grey levels squared."""
-        shifts = checked_loss(simulation, tiles, rounding)
+        shifts = checked_loss(simulation, patterns, rounding)
         return geometric_error(simulation, *held_out, rounding) * math.exp(shifts)
 
     def loss() -> float:

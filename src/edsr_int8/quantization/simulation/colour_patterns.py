@@ -1,4 +1,4 @@
-"""Tiles of one colour or of stripes: a period each of a picture that repeats without end.
+"""Patterns of one colour or of stripes: a period each of a picture that repeats without end.
 
 What the network makes of an endless picture, it makes of one period whose borders meet, in a fraction of the
 pixels. A crop of stripes would be its border above all: rounding in the inside of a field, which repeats from
@@ -20,7 +20,7 @@ from edsr_int8.quantization.simulation.quantsim import ALL, NOTHING, Rounding, S
 from edsr_int8.quantization.state import QuantizedNetwork
 
 SIDES = (4, 2 * max(STRIPES))  # pixels across and along: along it, whole periods of all stripes
-PLACE = max(STRIPES)  # pixels along a tile whose mean is compared: a widest stripe, or whole periods
+PLACE = max(STRIPES)  # pixels along it whose mean is compared: a widest stripe, or whole periods
 FLAT = 64  # colours to learn from, and others to check on; an eighth of them corners of the RGB cube
 
 WEIGHT = 0.1  # of a grey level squared beside the logarithm of a crop's error
@@ -28,65 +28,65 @@ LEARNED, CHECKED = 0.5, 1.0  # grey levels that a colour may shift at no cost: 2
 
 
 @dataclass(frozen=True)
-class Tiles:
+class Patterns:
     """float32 NCHW, and what the float network makes of them."""
 
     images: Tensor
     wanted: Tensor
 
-    def at(self, places: Tensor) -> "Tiles":
-        return Tiles(self.images[places], self.wanted[places])
+    def at(self, places: Tensor) -> "Patterns":
+        return Patterns(self.images[places], self.wanted[places])
 
 
 @dataclass(frozen=True)
-class ColourTiles:
-    """To learn from and to check on: stripes upright, then lying, and beside both as many flat colours."""
+class ColourPatterns:
+    """To learn from and to check on: stripes upright and then lying, and flat colours beside them."""
 
-    training: tuple[Tiles, Tiles]
-    held_out: tuple[Tiles, Tiles]
+    training: tuple[Patterns, Patterns]
+    held_out: tuple[Patterns, Patterns]
 
 
-def colour_tiles(float_network: Network, seed: int, device: str | torch.device = "cpu") -> ColourTiles:
+def colour_patterns(float_network: Network, seed: int, device: str | torch.device = "cpu") -> ColourPatterns:
     """Both have all stripes: what else a network may be given of them is known. Flat colours are drawn."""
     simulation = Simulation(QuantizedNetwork(float_network)).to(device)
     random = np.random.default_rng(seed)
 
     @torch.no_grad()
-    def with_outputs(tiles: Tensor) -> Tiles:
-        images = tiles.float().to(device)
-        return Tiles(images, simulation(images, rounding=NOTHING, periodic=True))
+    def with_outputs(patterns: Tensor) -> Patterns:
+        images = patterns.float().to(device)
+        return Patterns(images, simulation(images, rounding=NOTHING, periodic=True))
 
-    def both_ways() -> tuple[Tiles, Tiles]:
-        upright = torch.cat([striped_tiles(), flat_tiles(FLAT, random)])
+    def both_ways() -> tuple[Patterns, Patterns]:
+        upright = torch.cat([striped_patterns(), flat_patterns(FLAT, random)])
         return with_outputs(upright), with_outputs(upright.transpose(2, 3))
 
-    return ColourTiles(both_ways(), both_ways())
+    return ColourPatterns(both_ways(), both_ways())
 
 
-def striped_tiles() -> Tensor:
+def striped_patterns() -> Tensor:
     """Upright stripes of every two corners of the RGB cube, in each width: uint8 NCHW of SIDES."""
     second = np.stack([np.arange(SIDES[1]) // width % 2 for width in STRIPES])[:, :, None] == 1
     rows = [np.where(second, a, b) for a, b in combinations(CORNERS, 2)]
-    return _tiles(np.concatenate(rows))
+    return _patterns(np.concatenate(rows))
 
 
-def flat_tiles(count: int, random: np.random.Generator) -> Tensor:
+def flat_patterns(count: int, random: np.random.Generator) -> Tensor:
     """Colours at random, an eighth of them corners of the RGB cube: uint8 NCHW of SIDES."""
     colours = random.integers(0, 256, (count, 3)).astype(np.uint8)
     corners = count // 8
     colours[:corners] = CORNERS[random.integers(0, len(CORNERS), corners)]
-    return _tiles(np.repeat(colours[:, None], SIDES[1], axis=1))
+    return _patterns(np.repeat(colours[:, None], SIDES[1], axis=1))
 
 
-def _tiles(rows: np.ndarray) -> Tensor:
+def _patterns(rows: np.ndarray) -> Tensor:
     """From one row of pixels each, N x length x 3."""
     return torch.from_numpy(rows.transpose(0, 2, 1)[:, :, None].repeat(SIDES[0], axis=2))
 
 
-def colour_shifts(simulation: Simulation, tiles: Tiles, rounding: Rounding = ALL) -> Tensor:
-    """Of each tile, how far a mean colour is from the wanted one, in grey levels: the worst channel's."""
-    difference = simulation(tiles.images, rounding=rounding, periodic=True) - tiles.wanted
-    height, width = (max(1, length // PLACE) for length in tiles.images.shape[2:])
+def colour_shifts(simulation: Simulation, patterns: Patterns, rounding: Rounding = ALL) -> Tensor:
+    """Of each pattern, how far a mean colour is from the wanted one, in grey levels: the worst channel's."""
+    difference = simulation(patterns.images, rounding=rounding, periodic=True) - patterns.wanted
+    height, width = (max(1, length // PLACE) for length in patterns.images.shape[2:])
     return adaptive_avg_pool2d(difference, (height, width)).abs().amax(dim=(1, 2, 3))
 
 
@@ -99,7 +99,7 @@ def colour_loss(shifts: Tensor, allowed: float) -> Tensor:
 
 
 @torch.no_grad()
-def checked_loss(simulation: Simulation, tiles: Sequence[Tiles], rounding: Rounding = ALL) -> float:
-    """What visible shifts cost on tiles that are checked on, beside the logarithm of a crop's error."""
-    losses = [float(colour_loss(colour_shifts(simulation, each, rounding), CHECKED)) for each in tiles]
+def checked_loss(simulation: Simulation, patterns: Sequence[Patterns], rounding: Rounding = ALL) -> float:
+    """What visible shifts cost on patterns that are checked on, beside the logarithm of a crop's error."""
+    losses = [float(colour_loss(colour_shifts(simulation, each, rounding), CHECKED)) for each in patterns]
     return sum(losses) / max(1, len(losses))
