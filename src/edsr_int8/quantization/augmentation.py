@@ -22,7 +22,7 @@ class Augmentation:
 
 PLAIN = Augmentation()
 ALL_COLOURS = Augmentation(colours=0.08, full_contrast=0.1)
-# More textures or lines would cost photographs. Finetuning that covers colours draws crops of its own.
+# More textures or lines would cost photographs. Finetuning that covers colours has patterns of its own.
 LEARNED = Augmentation(stretched=0.0, textures=0.08, lines=0.1)
 # With sums in float less is rounded, and nothing is widened afterwards.
 LEARNED_MIXED = replace(LEARNED, textures=0.1)

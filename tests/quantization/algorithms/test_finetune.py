@@ -51,10 +51,8 @@ def test_scale_that_is_in_weights_stays_where_they_learn_rounded(
 
 
 def test_colours_that_shift_are_drawn_more_often_and_all_are_drawn_first() -> None:
-    patterns, random = (
-        module.DrawnPatterns(Patterns(torch.zeros(160, 3, 4, 16), torch.zeros(0))),
-        np.random.default_rng(0),
-    )
+    images, random = torch.zeros(160, 3, 4, 16), np.random.default_rng(0)
+    patterns = module.DrawnPatterns(Patterns(images, images))
     seen = np.zeros(160, int)
     for _ in range(200):
         some = patterns.draw(random)

@@ -14,7 +14,6 @@ from edsr_int8.quantization.passes import run
 from edsr_int8.quantization.recipe import Carriers, Recipe
 from edsr_int8.quantization.simulation import colour_patterns as module
 from edsr_int8.quantization.simulation.colour_patterns import (
-    ColourPatterns,
     Patterns,
     checked_loss,
     colour_loss,
@@ -42,10 +41,8 @@ PERIODS = 12  # of a pattern, in a picture whose middle nothing of its border re
 
 def test_every_two_corners_are_striped_in_every_width() -> None:
     patterns = striped_patterns()
-    assert (
-        patterns.shape == (28 * 3, 3, *module.SIDES)
-        and len({t.numpy().tobytes() for t in patterns}) == 28 * 3
-    )
+    assert patterns.shape == (28 * 3, 3, *module.SIDES)
+    assert len({t.numpy().tobytes() for t in patterns}) == len(patterns)
     assert torch.equal(patterns, patterns[:, :, :1].expand_as(patterns))
     for width, some in zip(module.STRIPES, [patterns[i::3] for i in range(3)], strict=True):
         fields = striped_fields(width)[28:, :, : module.SIDES[1]]  # the chart's, upright
@@ -116,7 +113,6 @@ def test_a_wide_stripe_shifts_by_itself() -> None:
 def test_what_is_checked_on_is_upright_and_lying_and_other_flat_colours(quantized: States) -> None:
     state = quantized("x1")
     patterns, same = (colour_patterns(state.network, seed) for seed in (0, 0))
-    assert isinstance(patterns, ColourPatterns)
     for training, held_out, again in zip(patterns.training, patterns.held_out, same.held_out, strict=True):
         assert torch.equal(training.images[:84], held_out.images[:84])
         assert not torch.equal(training.images[84:], held_out.images[84:])

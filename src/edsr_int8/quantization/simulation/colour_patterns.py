@@ -47,7 +47,7 @@ class ColourPatterns:
 
 
 def colour_patterns(float_network: Network, seed: int, device: str | torch.device = "cpu") -> ColourPatterns:
-    """Both have all stripes: what else a network may be given of them is known. Flat colours are drawn."""
+    """Every stripe both to learn from and to check on, as there are no others; flat colours are drawn."""
     simulation = Simulation(QuantizedNetwork(float_network)).to(device)
     random = np.random.default_rng(seed)
 

@@ -31,6 +31,7 @@ from edsr_int8.quantization.ir.layers import (
 from edsr_int8.quantization.ir.scale_groups import calibrated, scale_groups
 from edsr_int8.quantization.rewrites.channel_transform import channels, linear_bases
 from edsr_int8.quantization.scheme import POWER_OF_TWO, SYMMETRIC
+from edsr_int8.quantization.simulation.convolved import convolved
 from edsr_int8.quantization.simulation.fake_quantize import fake_quantize
 from edsr_int8.quantization.simulation.parameters import array_of, constants, key, parameters
 from edsr_int8.quantization.simulation.rounded_weights import rounded_weights
@@ -147,7 +148,7 @@ class Simulation(nn.Module):
         """The pass before the next layer, and the value that this one gives."""
         layer = self.state.network.layers[paused.before]
         unrounded, quantized = dict(paused.unrounded), dict(paused.quantized)
-        value = self._compute(layer, unrounded, quantized, inverses, rounding, paused.periodic)
+        value = self._compute(layer, paused, inverses, rounding)
         value = see(layer.name, value) if see else value
         if isinstance(layer, PixelShuffle):  # moves codes: quantized where its input was
             source = layer.inputs[0]
@@ -162,17 +163,11 @@ class Simulation(nn.Module):
         for name in layer.inputs:  # release a tensor after its last consumer
             if self.last_consumer[name] == paused.before:
                 del unrounded[name], quantized[name]
-        return Paused(paused.before + 1, unrounded, quantized, paused.periodic), value
+        after = replace(paused, before=paused.before + 1, unrounded=unrounded, quantized=quantized)
+        return after, value
 
-    def _compute(
-        self,
-        layer: Layer,
-        unrounded: Mapping[str, Tensor],
-        quantized: Mapping[str, Tensor],
-        inverses: list[Tensor],
-        rounding: Rounding,
-        periodic: bool,
-    ) -> Tensor:
+    def _compute(self, layer: Layer, paused: Paused, inverses: list[Tensor], rounding: Rounding) -> Tensor:
+        unrounded, quantized = paused.unrounded, paused.quantized
         match layer:
             case Conv():
                 high = layer.name in self.state.high_precision
@@ -188,14 +183,14 @@ class Simulation(nn.Module):
                     )
                 if layer.carriers > 1 and (rounding.tensors is None or layer.name in rounding.tensors):
                     bias = bias + self.offsets[key(layer.name)] * self._scale(layer.name)
-                return self.clip(layer.name, _convolved(source, weight, bias, periodic=periodic))
+                return self.clip(layer.name, convolved(source, weight, bias, periodic=paused.periodic))
             case Add():
                 return unrounded[layer.inputs[0]] + unrounded[layer.inputs[1]]
             case PixelShuffle():
                 return functional.pixel_shuffle(unrounded[layer.inputs[0]], layer.factor)
             case Taps():
                 weight = self.gathers[key(layer.name)]
-                value = _convolved(unrounded[layer.inputs[0]], weight, None, periodic=periodic)
+                value = convolved(unrounded[layer.inputs[0]], weight, None, periodic=paused.periodic)
                 return value + layer.offset
             case Concat():
                 return torch.cat([quantized[name] for name in layer.inputs], 1)
@@ -302,12 +297,3 @@ class Simulation(nn.Module):
         scale = float(self._grid_scale(owner))
         # exp and log of float32 miss a power of two by their last bits.
         return Grid(2.0 ** round(math.log2(scale)) if self.power_of_two else scale, zero)
-
-
-def _convolved(value: Tensor, weight: Tensor, bias: Tensor | None, *, periodic: bool) -> Tensor:
-    """Of the same height and width, padded with zeros or with what is at the opposite border."""
-    rows, columns = (n // 2 for n in weight.shape[2:])
-    if not periodic:
-        return functional.conv2d(value, weight, bias, padding=(rows, columns))
-    wrapped = functional.pad(value, (columns, columns, rows, rows), mode="circular")
-    return functional.conv2d(wrapped, weight, bias)
