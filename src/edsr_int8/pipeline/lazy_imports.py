@@ -18,9 +18,10 @@ def lazily_imported(tree: ast.Module) -> set[str]:
 
     InputError, beginning with the line: a name of which not even the first package can be read.
     """
-    names = {name for node in ast.walk(tree) for name in _aliases(node)}
-    uses = [node for node in ast.walk(tree) if isinstance(node, ast.expr) and _is_import(node, names)]
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and node.func in uses]
+    nodes = list(ast.walk(tree))
+    names = {name for node in nodes for name in _aliases(node)}
+    uses = [node for node in nodes if isinstance(node, ast.expr) and _is_import(node, names)]
+    calls = [node for node in nodes if isinstance(node, ast.Call) and node.func in uses]
     if passed_on := set(uses) - {call.func for call in calls}:
         raise InputError(f"{min(node.lineno for node in passed_on)}: {REMEDY}")
     found: set[str] = set()
