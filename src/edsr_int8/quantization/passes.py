@@ -31,7 +31,6 @@ from edsr_int8.quantization.recipe import Carriers, Recipe, Statistics
 from edsr_int8.quantization.rewrites import channel_transform, collapse_tail, direct_tail, equalize, structure
 from edsr_int8.quantization.rewrites.centre import centre_image
 from edsr_int8.quantization.rewrites.fold import fold
-from edsr_int8.quantization.scheme import POWER_OF_TWO
 from edsr_int8.quantization.state import QuantizedNetwork
 
 if TYPE_CHECKING:
@@ -232,10 +231,11 @@ def round_weights(state: QuantizedNetwork, recipe: Recipe, calibration: Calibrat
         rounded = load_weights(calibration.gptq_weights, state.network, recipe.structure.label)
         return replace(state, network=rounded)
     from edsr_int8.quantization.algorithms import gptq
+    from edsr_int8.quantization.simulation.quantsim import NOTHING, TENSORS
 
-    crops, power_of_two = calibration.crops.training, state.scheme in POWER_OF_TWO
-    rounded = gptq.gptq(state.network, crops, state.in_float, power_of_two=power_of_two)
-    return replace(state, network=rounded)
+    # What was learned, or corrected, is for rounded tensors; all else still is the float network.
+    wanted = TENSORS if recipe.finetune.steps or recipe.bias_correction else NOTHING
+    return replace(state, network=gptq.gptq(state, calibration.crops.training, wanted))
 
 
 def with_last_point(state: QuantizedNetwork, calibration: Calibration) -> QuantizedNetwork:

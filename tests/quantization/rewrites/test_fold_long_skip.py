@@ -185,7 +185,7 @@ def test_output_of_a_real_network_is_nearer(
         grids = choose_grids(each, seen, MODEL_CARD)
         state = QuantizedNetwork(each, high_precision=frozenset(high_precision)).on_grids(grids)
         if rounded:
-            state = replace(state, network=gptq(state.network, crops))
+            state = replace(state, network=gptq(state, crops))
         with torch.no_grad():
             return float((Simulation(state)(images) - wanted).square().mean())
 

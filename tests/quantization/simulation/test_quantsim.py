@@ -14,7 +14,7 @@ from reference import by_onnxruntime, nchw
 from edsr_int8.quantization.ir.layers import Add, Conv, Network
 from edsr_int8.quantization.passes import run
 from edsr_int8.quantization.recipe import MODEL_CARD
-from edsr_int8.quantization.simulation.quantsim import NOTHING, Rounding, Simulation
+from edsr_int8.quantization.simulation.quantsim import ALL, NOTHING, Rounding, Simulation
 from edsr_int8.quantization.state import QuantizedNetwork
 
 Networks = Callable[[str], Network]
@@ -147,8 +147,34 @@ def test_a_pass_that_is_resumed_ends_like_a_whole_one(
 ) -> None:
     """Bit for bit, from before the layer that is quantized alone; and it can be resumed again."""
     simulation, images = Simulation(quantized(name)), crops[:2].float()
-    for layer, paused in zip(simulation.state.network.layers, simulation.paused(images), strict=True):
+    paused = simulation.start(images)
+    for layer in simulation.state.network.layers:
         for rounding in (Rounding(frozenset([layer.name]), frozenset()), NOTHING):
             assert torch.equal(
                 simulation.resume(paused, rounding=rounding), simulation(images, rounding=rounding)
             )
+        paused = simulation.step(paused, NOTHING)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", NAMES)
+def test_a_pass_goes_on_with_some_of_its_images(quantized: States, crops: torch.Tensor, name: str) -> None:
+    """From before any layer, with all that it has rounded until then."""
+    simulation, images = Simulation(quantized(name)), crops[:3].float()
+    wanted, paused = simulation(images[:1]), simulation.start(images)
+    for _ in simulation.state.network.layers:
+        torch.testing.assert_close(simulation.resume(paused.first(1)), wanted, atol=1e-2, rtol=0)
+        paused = simulation.step(paused, ALL)
+
+
+@torch.no_grad()
+def test_a_layer_takes_another_weight_and_bias(quantized: States, crops: torch.Tensor) -> None:
+    state, images = quantized("six"), crops[:2].float()
+    tail = next(x for x in state.network.layers if x.name == "tail")
+    assert isinstance(tail, Conv)
+    other = replace(tail, weight=0.5 * tail.weight, bias=tail.bias + 3)
+    layers = tuple(other if x is tail else x for x in state.network.layers)
+    simulation = Simulation(state)
+    simulation.take(other)
+    with_it = Simulation(replace(state, network=replace(state.network, layers=layers)))
+    assert torch.equal(simulation(images), with_it(images))

@@ -3,39 +3,38 @@
 Nearest rounding treats each weight alone. But neighbouring pixels and channels are correlated: in a smooth
 area the errors of a kernel's nine weights simply add up. Here weights are rounded one input at a time, and
 those not yet rounded compensate the error of the output, by the second moments of the convolution's input.
-It has a closed form and no gradient; a weight moves by a step or so.
+Before that, each convolution is fitted to what it will read: fit_weights.py. All of it has a closed form and
+no gradient.
 """
 
-from collections.abc import Collection, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from edsr_int8.quantization.algorithms.fit_weights import average, fitted, windows
 from edsr_int8.quantization.algorithms.gptq_weights import save_weights
-from edsr_int8.quantization.algorithms.second_moment import second_moment
 from edsr_int8.quantization.calibration.histogram import load_colours
 from edsr_int8.quantization.calibration.quantization_parameters import choose_grids, load_histograms
 from edsr_int8.quantization.ir.integer_weights import LARGEST
-from edsr_int8.quantization.ir.layers import IMAGE, Conv, Network
+from edsr_int8.quantization.ir.layers import Conv, Network, PixelShuffle
 from edsr_int8.quantization.ir.read_onnx import read_network
 from edsr_int8.quantization.recipe import MODEL_CARD, Statistics, Structure
 from edsr_int8.quantization.rewrites.fold import fold
-from edsr_int8.quantization.rewrites.fold_long_skip import on_grids
 from edsr_int8.quantization.rewrites.structure import carried, folded
+from edsr_int8.quantization.scheme import POWER_OF_TWO
+from edsr_int8.quantization.simulation.convolved import convolved
 from edsr_int8.quantization.simulation.crops import cut_crops
 from edsr_int8.quantization.simulation.device import made_on
-from edsr_int8.quantization.simulation.quantsim import NOTHING, Simulation
+from edsr_int8.quantization.simulation.quantsim import ALL, NOTHING, Rounding, Simulation
 from edsr_int8.quantization.state import QuantizedNetwork
 
 DAMPING = 0.01  # of the mean second moment, added to each
 BLOCK = 64  # inputs
-AT_ONCE = 2  # convolutions, a core each: the matrix product of a second moment is too thin for more
-CROPS = 64  # at 32x32 pixels, 100 windows for each weight of a 3x3 kernel over 64 channels
+CROPS = 128  # at 32x32 pixels, 200 windows for each weight of a 3x3 kernel over 64 channels
 
 
 def round_for_all(
@@ -49,73 +48,62 @@ def round_for_all(
 ) -> None:
     """Write rounded weights of the folded network that serve every recipe without learning of its own.
 
-    In each of the forms `structures`; what they have in common is rounded once. `gptq_weights.load_weights`
-    reads them, and the `device` that they were made on. InputError where there are no images.
+    In each of the forms `structures`, on the model card's ranges. `gptq_weights.load_weights` reads them, and
+    the `device` that they were made on. InputError where there are no images, or no histograms.
     """
     crops = cut_crops(images, Statistics(CROPS, patch=32, seed=0)).to(device).training
     network = fold(read_network(float_model))
-    rounded: dict[Conv, Conv] = {}
-    forms = {}
-    for structure in structures:
-        form = in_form(network, histograms, structure)
-        keep = [x.name for x in form.layers if x in rounded]
-        found = gptq(form, crops, keep)
-        for old, new in zip(form.layers, found.layers, strict=True):
-            if isinstance(old, Conv) and isinstance(new, Conv):
-                rounded.setdefault(old, new)
-        layers = tuple(rounded[x] if isinstance(x, Conv) else x for x in form.layers)
-        forms[structure.label] = made_on(device, replace(found, layers=layers))
-    save_weights(out, forms)
+    forms = {each.label: gptq(in_form(network, histograms, each), crops) for each in structures}
+    save_weights(out, {label: made_on(device, form) for label, form in forms.items()})
 
 
-def in_form(network: Network, histograms: Path, structure: Structure) -> Network:
-    """`network`, which is folded, as `structure` has it, with weights in steps of the card's own grids."""
+def in_form(network: Network, histograms: Path, structure: Structure) -> QuantizedNetwork:
+    """`network`, which is folded, as `structure` has it, on the card's own grids."""
     form = folded(network, structure)
-    if form is network:
-        return network
     recipe = replace(MODEL_CARD, cover_colours=structure.cover_colours)
     colours = load_colours(histograms) if structure.cover_colours else None
     grids = choose_grids(form, load_histograms(histograms, form), recipe, colours=colours)
-    return carried(on_grids(form, grids), structure.carriers)
+    state = QuantizedNetwork(form).on_grids(grids)
+    return replace(state, network=carried(state.network, structure.carriers))
 
 
 @torch.no_grad()
-def gptq(
-    network: Network, crops: Tensor, keep: Collection[str] = (), *, power_of_two: bool = False
-) -> Network:
-    """`network` with the weights of its convolutions on their int8 grids, apart from those named in `keep`.
+def gptq(state: QuantizedNetwork, crops: Tensor, wanted: Rounding = NOTHING) -> Network:
+    """The network of `state` with its weights fitted to what int8 reads, and on their int8 grids.
 
-    `crops`: uint8 NCHW. The grids are those of nearest rounding, one for each output channel, so rounding to
-    the nearest later changes nothing. One forward pass; second moments of AT_ONCE convolutions in memory.
+    One convolution after the other, so that each makes up for those before it: its output should be that of a
+    pass that rounds `wanted` alone. What computes in float is fitted, but not rounded. The grids are those of
+    nearest rounding, one for each output channel, so rounding to the nearest later changes nothing.
+
+    `crops`: uint8 NCHW. Two forward passes; the tensors that are still to be read wait in memory.
     """
-    convs = [x for x in network.layers if isinstance(x, Conv) and x.name not in keep]
-    rounded: dict[str, Future[np.ndarray]] = {}
     images = crops[:CROPS].float()
-    with ThreadPoolExecutor(AT_ONCE, initializer=partial(torch.set_num_threads, 1)) as pool:
-
-        def see(name: str, value: Tensor) -> Tensor:
-            for conv in (x for x in convs if x.inputs[0] == name):
-                if len(rounded) >= AT_ONCE:  # or the values of all layers would wait in memory
-                    list(rounded.values())[-AT_ONCE].result()
-                rounded[conv.name] = pool.submit(_rounded, conv, value, power_of_two)
-            return value
-
-        see(IMAGE, images - network.centre)
-        Simulation(QuantizedNetwork(network)).to(images.device)(images, rounding=NOTHING, see=see)
-    layers = [
-        replace(x, weight=rounded[x.name].result()) if isinstance(x, Conv) and x.name in rounded else x
-        for x in network.layers
-    ]
-    return replace(network, layers=tuple(layers))
+    reference, simulation = (Simulation(state).to(images.device) for _ in range(2))
+    aim, now = reference.start(images), simulation.start(images)
+    rounded: dict[str, Conv] = {}
+    for layer in state.network.layers:
+        if isinstance(layer, PixelShuffle):  # as many windows as before it are enough
+            aim, now = (each.first(-(-len(images) // layer.factor**2)) for each in (aim, now))
+        if isinstance(layer, Conv):
+            read = simulation.read(layer, now)
+            rounded[layer.name] = _rounded(layer, read, reference.read(layer, aim) - read, state)
+            simulation.take(rounded[layer.name])
+        aim, now = reference.step(aim, wanted), simulation.step(now, ALL)
+    return replace(state.network, layers=tuple(rounded.get(x.name, x) for x in state.network.layers))
 
 
-@torch.no_grad()
-def _rounded(conv: Conv, value: Tensor, power_of_two: bool) -> np.ndarray:
-    """The weight of `conv` on its grid, by the second moment of its input `value`."""
-    weight = torch.from_numpy(conv.weight.astype(np.float64)).to(value.device)
-    moment = second_moment(value, tuple(weight.shape[2:]))
-    nearby = on_grid(weight.flatten(1), moment, power_of_two=power_of_two)
-    return nearby.reshape(weight.shape).cpu().numpy()
+def _rounded(conv: Conv, read: Tensor, missed: Tensor, state: QuantizedNetwork) -> Conv:
+    """`conv` fitted and rounded, by its input `read` of now and by what that misses (NCHW)."""
+    kernel = conv.weight.shape[2:]
+    weight, bias = (torch.from_numpy(x.astype(np.float64)).to(read.device) for x in (conv.weight, conv.bias))
+    lost = convolved(missed, weight.float(), None, periodic=False)
+    halves = [windows(read[i::2], lost[i::2], kernel) for i in range(min(2, len(read)))]
+    flat, bias = fitted(weight.flatten(1), bias, halves)
+    if conv.name not in state.in_float:
+        seen = average(halves)
+        nearby = on_grid(flat, seen.second_moment, power_of_two=state.scheme in POWER_OF_TWO)
+        flat, bias = nearby, bias - (nearby - flat) @ seen.mean
+    return replace(conv, weight=flat.reshape(weight.shape).cpu().numpy(), bias=bias.cpu().numpy())
 
 
 def on_grid(weight: Tensor, moment: Tensor, *, power_of_two: bool = False) -> Tensor:

@@ -15,7 +15,7 @@ from edsr_int8.quantization.recipe import MODEL_CARD, Statistics
 from edsr_int8.quantization.rewrites.fold import fold
 from edsr_int8.quantization.simulation.crops import cut_crops
 from edsr_int8.quantization.simulation.objective import mean_error, with_float_outputs
-from edsr_int8.quantization.simulation.quantsim import Rounding, Simulation
+from edsr_int8.quantization.simulation.quantsim import NOTHING, Rounding, Simulation
 from edsr_int8.quantization.state import QuantizedNetwork
 
 CROPS = Statistics(crops=4, patch=32, seed=0)
@@ -40,11 +40,12 @@ def sensitivity(state: QuantizedNetwork, crops: Tensor) -> list[Loss]:
     simulation, network = Simulation(state).to(crops.device), state.network
     images, wanted = with_float_outputs(network, crops)
     found = [Loss("all", "all", mean_error(simulation, images, wanted))]
-    for before in bar(simulation.paused(images), "sensitivity", unit="layer", total=len(network.layers)):
-        layer = network.layers[before.before]
+    before = simulation.start(images)
+    for layer in bar(network.layers, "sensitivity", unit="layer"):
         for kind, rounding in _alone(layer, state):
             squares = (simulation.resume(before, rounding=rounding) - wanted).square()
             found.append(Loss(layer.name, kind, float(squares.mean(dim=(1, 2, 3)).mean())))
+        before = simulation.step(before, NOTHING)
     return found
 
 

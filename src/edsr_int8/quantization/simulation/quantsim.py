@@ -7,7 +7,7 @@ al. 2020, https://arxiv.org/abs/1902.08153).
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,6 +34,7 @@ from edsr_int8.quantization.scheme import POWER_OF_TWO, SYMMETRIC
 from edsr_int8.quantization.simulation.convolved import convolved
 from edsr_int8.quantization.simulation.fake_quantize import fake_quantize
 from edsr_int8.quantization.simulation.parameters import array_of, constants, key, parameters
+from edsr_int8.quantization.simulation.paused import Paused
 from edsr_int8.quantization.simulation.rounded_weights import rounded_weights
 from edsr_int8.quantization.state import QuantizedNetwork
 
@@ -51,16 +52,6 @@ class Rounding:
 ALL = Rounding()
 TENSORS = Rounding(weights=frozenset())
 NOTHING = Rounding(frozenset(), frozenset())
-
-
-@dataclass(frozen=True, eq=False)
-class Paused:
-    """A forward pass before one of the layers, and the tensors that are still to be read."""
-
-    before: int  # index of the layer
-    unrounded: Mapping[str, Tensor]  # as high-precision consumers read them ...
-    quantized: Mapping[str, Tensor]  # ... and as int8 consumers do
-    periodic: bool = False  # whether the image repeats beyond its border, or there are zeros
 
 
 class Simulation(nn.Module):
@@ -117,7 +108,7 @@ class Simulation(nn.Module):
 
         `periodic`: of an image that repeats without end, height and width at least half a kernel's.
         """
-        return self.resume(replace(self._start(image), periodic=periodic), rounding=rounding, see=see)
+        return self.resume(replace(self.start(image), periodic=periodic), rounding=rounding, see=see)
 
     def resume(self, paused: Paused, *, rounding: Rounding = ALL, see: See | None = None) -> Tensor:
         """The output of a pass from where it is paused on, as `forward` gives it; `paused` stays as it is."""
@@ -126,18 +117,27 @@ class Simulation(nn.Module):
             paused, value = self._step(paused, inverses, rounding, see)
         return value + self.centre
 
-    def paused(self, image: Tensor) -> Iterator[Paused]:
-        """A pass that quantizes nothing, paused before each layer in turn."""
-        paused, inverses = self._start(image), self._inverses()
-        for _ in self.state.network.layers:
-            yield paused
-            paused, _ = self._step(paused, inverses, NOTHING, None)
-
-    def _start(self, image: Tensor) -> Paused:
+    def start(self, image: Tensor) -> Paused:
+        """A pass before its first layer."""
         # Channels last, as convolutions compute fastest on CPUs; what is computed of it stays so.
         image = image.contiguous(memory_format=torch.channels_last)
         centred = {IMAGE: image - self.centre}
         return Paused(0, centred, centred)
+
+    def step(self, paused: Paused, rounding: Rounding) -> Paused:
+        """The same pass one layer later."""
+        return self._step(paused, self._inverses(), rounding, None)[0]
+
+    def read(self, conv: Conv, paused: Paused) -> Tensor:
+        """The tensor that `conv`, the next layer, reads."""
+        high = conv.name in self.state.high_precision
+        return (paused.unrounded if high else paused.quantized)[conv.inputs[0]]
+
+    @torch.no_grad()
+    def take(self, conv: Conv) -> None:
+        """Compute with the weight and the bias of `conv` from now on."""
+        for values, array in ((self.weights, conv.weight), (self.biases, conv.bias)):
+            values[key(conv.name)].copy_(torch.from_numpy(array))
 
     def _inverses(self) -> list[Tensor]:
         return [torch.linalg.inv(basis) for basis in self.bases]
@@ -170,8 +170,7 @@ class Simulation(nn.Module):
         unrounded, quantized = paused.unrounded, paused.quantized
         match layer:
             case Conv():
-                high = layer.name in self.state.high_precision
-                source = (unrounded if high else quantized)[layer.inputs[0]]
+                source = self.read(layer, paused)
                 weight, bias = self._weights_now(layer, inverses)
                 in_float = layer.name in self.state.in_float
                 if not in_float and (rounding.weights is None or layer.name in rounding.weights):
