@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from edsr_int8.quantization.simulation.crops import Crops
 
 REWRITE_CROPS = 128  # that channel bases and channel peaks are computed from
+GPTQ_CROPS = 128  # of a recipe that learns, which takes longer than rounding its weights
 
 
 @dataclass(frozen=True)
@@ -235,7 +236,8 @@ def round_weights(state: QuantizedNetwork, recipe: Recipe, calibration: Calibrat
 
     # What was learned, or corrected, is for rounded tensors; all else still is the float network.
     wanted = TENSORS if recipe.finetune.steps or recipe.bias_correction else NOTHING
-    return replace(state, network=gptq.gptq(state, calibration.crops.training, wanted))
+    crops = calibration.crops.training[:GPTQ_CROPS]
+    return replace(state, network=gptq.gptq(state, crops, wanted))
 
 
 def with_last_point(state: QuantizedNetwork, calibration: Calibration) -> QuantizedNetwork:

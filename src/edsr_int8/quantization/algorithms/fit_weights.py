@@ -39,6 +39,7 @@ class Windows:
         return self.missed_moment - torch.outer(self.missed, self.mean)
 
 
+@torch.no_grad()
 def windows(value: Tensor, missed: Tensor, kernel: tuple[int, ...]) -> Windows:
     """Of NCHW `value`, padded with zeros, and of `missed`: NCHW, the wanted output less that of now.
 
